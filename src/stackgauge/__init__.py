@@ -1,0 +1,66 @@
+"""Stackgauge measures Linux kernel stacks.
+
+    >>> import stackgauge
+    >>> for image in stackgauge.open_images("vmlinux"):
+    ...     frames = stackgauge.measure(image)
+
+Everything that a verb of the command line shows is here; names are loaded when first used, so that
+the command line does not pay for what it does not need.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from stackgauge.errors import InputError, StackgaugeError, UsageError
+    from stackgauge.frames.listing import FrameRow, list_frames
+    from stackgauge.frames.measure import Frames, Kind, measure
+    from stackgauge.frames.verify import Verified, verify
+    from stackgauge.image.opening import Image, open_images
+    from stackgauge.kernel.identity import Identity, identify
+
+_HOMES = {
+    "StackgaugeError": "errors",
+    "InputError": "errors",
+    "UsageError": "errors",
+    "Image": "image.opening",
+    "open_images": "image.opening",
+    "Identity": "kernel.identity",
+    "identify": "kernel.identity",
+    "Frames": "frames.measure",
+    "Kind": "frames.measure",
+    "measure": "frames.measure",
+    "FrameRow": "frames.listing",
+    "list_frames": "frames.listing",
+    "Verified": "frames.verify",
+    "verify": "frames.verify",
+}
+
+__all__ = [
+    "FrameRow",
+    "Frames",
+    "Identity",
+    "Image",
+    "InputError",
+    "Kind",
+    "StackgaugeError",
+    "UsageError",
+    "Verified",
+    "identify",
+    "list_frames",
+    "measure",
+    "open_images",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its home (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'stackgauge' has no attribute {name!r}")
+    return getattr(import_module(f"stackgauge.{home}"), name)

@@ -1,0 +1,168 @@
+"""Symbols as columns: from an ELF symbol table, the kernel's kallsyms or a System.map."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackgauge.errors import InputError
+from stackgauge.image.elf import SHN_LORESERVE, SHN_XINDEX, SHT_SYMTAB, SHT_SYMTAB_SHNDX, Elf
+from stackgauge.image.source import Bytes
+
+STT_NOTYPE = 0
+STT_OBJECT = 1
+STT_FUNC = 2
+STT_SECTION = 3
+STT_FILE = 4
+
+STB_LOCAL = 0
+STB_GLOBAL = 1
+STB_WEAK = 2
+
+# The section column of a symbol that lies in none (undefined, absolute, or from kallsyms).
+NO_SECTION = -1
+
+
+class Strings:
+    """NUL-terminated strings in one byte array, looked up by offset when they are printed."""
+
+    def __init__(self, raw: Bytes | bytes) -> None:
+        """Keep ``raw``, a string table; nothing is decoded yet."""
+        self._raw = raw if isinstance(raw, bytes) else raw.data
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        return bytes(self._raw)
+
+    def __getitem__(self, offset: int) -> str:
+        """The string at ``offset``; empty where the offset lies beyond the table."""
+        end = self._bytes.find(b"\0", offset)
+        return self._bytes[offset : end if end >= 0 else None].decode("utf-8", "replace")
+
+    def offsets(self, text: str) -> list[int]:
+        """Every offset at which ``text`` is found, as the end of a longer string too."""
+        pattern = re.compile(re.escape(text.encode()) + b"\\0")
+        return [match.start() for match in pattern.finditer(self._bytes)]
+
+
+@dataclass(frozen=True, eq=False)
+class Symbols:
+    """A symbol table, one entry a symbol, in the table's own order.
+
+    Attributes:
+        value: the address (of a relocatable object: as laid out), uint64.
+        size: bytes, uint64; 0 where the source tells none.
+        type: STT_* (System V ABI, figure 4-19), uint8.
+        binding: STB_*, uint8.
+        section: the section's index, or NO_SECTION, int32.
+        name: offset into ``strings``, int64.
+        strings: the names.
+        source: ``symtab``, ``kallsyms``, ``system-map`` or ``none``.
+    """
+
+    value: NDArray[np.uint64]
+    size: NDArray[np.uint64]
+    type: NDArray[np.uint8]
+    binding: NDArray[np.uint8]
+    section: NDArray[np.int32]
+    name: NDArray[np.int64]
+    strings: Strings
+    source: str
+
+    def __len__(self) -> int:
+        """How many symbols there are."""
+        return len(self.value)
+
+    def find(self, name: str) -> int | None:
+        """The address of the defined symbol of that name, or None."""
+        at = self.strings.offsets(name)
+        if not len(at):
+            return None
+        rows = np.flatnonzero(np.isin(self.name, at) & (self.type != STT_FILE))
+        return int(self.value[rows[0]]) if len(rows) else None
+
+
+def no_symbols() -> Symbols:
+    """An empty table, for an image that has no symbols of any kind."""
+    empty = np.zeros(0, np.uint64)
+    return Symbols(
+        value=empty,
+        size=empty,
+        type=np.zeros(0, np.uint8),
+        binding=np.zeros(0, np.uint8),
+        section=np.zeros(0, np.int32),
+        name=np.zeros(0, np.int64),
+        strings=Strings(b"\0"),
+        source="none",
+    )
+
+
+def _symbol_dtype(elf: Elf) -> np.dtype[Any]:
+    """System V ABI, figure 4-16: the fields' order differs between the classes."""
+    four, half, word = elf.order + "u4", elf.order + "u2", elf.order + "u8"
+    if elf.bits == 32:
+        fields = [
+            ("name", four), ("value", four), ("size", four),
+            ("info", "u1"), ("other", "u1"), ("shndx", half),
+        ]  # fmt: skip
+    else:
+        fields = [
+            ("name", four), ("info", "u1"), ("other", "u1"), ("shndx", half),
+            ("value", word), ("size", word),
+        ]  # fmt: skip
+    return np.dtype(fields)
+
+
+def elf_symbols(elf: Elf) -> Symbols:
+    """The symbols of ``.symtab``; an empty table where there is none.
+
+    Raises:
+        InputError: the table is cut off or names a string table that is not there.
+    """
+    tables = np.flatnonzero(elf.headers["type"] == SHT_SYMTAB)
+    if not len(tables):
+        return no_symbols()
+    table = int(tables[0])
+    link = int(elf.headers["link"][table])
+    if link >= len(elf.headers):
+        raise InputError(elf.where, "is broken: its symbol table has no string table")
+    raw = elf.contents(table)
+    kind = _symbol_dtype(elf)
+    if len(raw) % kind.itemsize:
+        raise InputError(elf.where, "is broken: its symbol table ends inside a symbol")
+    rows = raw.view(kind) if len(raw) else np.zeros(0, kind)
+    strings = elf.contents(link)
+    if len(rows) and int(rows["name"].max()) >= max(len(strings), 1):
+        raise InputError(elf.where, "is broken: a symbol's name lies beyond the string table")
+    section = rows["shndx"].astype(np.int64)
+    extended = section == SHN_XINDEX
+    if extended.any():
+        tables = np.flatnonzero(elf.headers["type"] == SHT_SYMTAB_SHNDX)
+        wide = elf.words(int(tables[0]), "u4") if len(tables) else np.zeros(0, np.uint32)
+        if len(wide) < len(rows):
+            raise InputError(elf.where, "is broken: its extended section indices are missing")
+        section[extended] = wide[: len(rows)][extended]
+    # Reserved indices (absolute, common) and 0 (undefined) are no section.
+    reserved = (section == 0) | ((section >= SHN_LORESERVE) & ~extended)
+    section[reserved] = NO_SECTION
+    if len(section) and int(section.max()) >= len(elf.headers):
+        raise InputError(elf.where, "is broken: a symbol lies in a section that does not exist")
+    value = rows["value"].astype(np.uint64)
+    if elf.relocatable:
+        inside = section >= 0
+        value[inside] += elf.headers["addr"][section[inside]].astype(np.uint64)
+    return Symbols(
+        value=value,
+        size=rows["size"].astype(np.uint64),
+        type=(rows["info"] & 15).astype(np.uint8),
+        binding=(rows["info"] >> 4).astype(np.uint8),
+        section=section.astype(np.int32),
+        name=rows["name"].astype(np.int64),
+        strings=Strings(strings),
+        source="symtab",
+    )

@@ -1,0 +1,1 @@
+"""What a file says: ELF, symbols, sections as array views, compressed kernels and kallsyms."""

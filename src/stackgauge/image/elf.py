@@ -135,30 +135,47 @@ class Elf:
 
     def contents(self, which: str | int | Section) -> Bytes:
         """A section's bytes as they stand in the file; empty where it is absent or NOBITS."""
-        section = which if isinstance(which, Section) else self._header_only(which)
-        if section is None:
+        index = self._by_name.get(which) if isinstance(which, str) else which
+        if isinstance(index, Section):
+            index = index.index
+        if index is None or not 0 <= index < len(self.headers):
             return self.data[:0]
-        return self._slice(section)
-
-    def _header_only(self, which: str | int) -> Section | None:
-        if isinstance(which, str):
-            return self.section(which)
-        if not 0 <= which < len(self.headers):
-            return None
-        header = self.headers[which]
-        values = [int(header[name]) for name in ("type", "flags", "addr", "offset", "size")]
-        return Section(which, "", *values, 0, 0, 0)
-
-    def _slice(self, section: Section) -> Bytes:
-        if section.type in (SHT_NOBITS, SHT_NULL):
+        header = self.headers[index]
+        if header["type"] in (SHT_NOBITS, SHT_NULL):
             return self.data[:0]
-        return self.data[section.offset : section.offset + section.size]
+        offset = int(header["offset"])
+        return self.data[offset : offset + int(header["size"])]
 
     def words(self, which: str | int | Section, dtype: str) -> NDArray[Any]:
         """A section as an array of ``dtype`` (without byte order), a ragged end left off."""
         raw = self.contents(which)
         kind = np.dtype(self.order + dtype)
         return np.ndarray(len(raw) // kind.itemsize, kind, raw.data if len(raw) else b"")
+
+    def at_addresses(self, start: int, end: int) -> Bytes:
+        """The bytes at addresses ``start`` to ``end``; empty where no one section holds them."""
+        headers = self.headers
+        held = np.flatnonzero(
+            (headers["flags"] & SHF_ALLOC != 0)
+            & (headers["type"] != SHT_NOBITS)
+            & (headers["addr"] <= start)
+            & (headers["addr"] + headers["size"] >= end)
+            & (headers["size"] > 0)
+        )
+        if not len(held) or end < start:
+            return self.data[:0]
+        header = headers[held[0]]
+        offset = int(header["offset"]) + start - int(header["addr"])
+        return self.data[offset : offset + end - start]
+
+    @cached_property
+    def relocation_tables(self) -> dict[int, list[int]]:
+        """By the index of a section: those of the sections that hold its relocations."""
+        kind = self.headers["type"]
+        tables: dict[int, list[int]] = {}
+        for table in np.flatnonzero((kind == SHT_RELA) | (kind == SHT_REL)).tolist():
+            tables.setdefault(int(self.headers["info"][table]), []).append(table)
+        return tables
 
     @cached_property
     def executable(self) -> NDArray[np.intp]:
@@ -174,7 +191,7 @@ class Elf:
         return found[np.argsort(self.headers["addr"][found], kind="stable")]
 
 
-def _header_dtypes(bits: int, order: str) -> tuple[np.dtype[Any], np.dtype[Any]]:
+def header_dtypes(bits: int, order: str) -> tuple[np.dtype[Any], np.dtype[Any]]:
     """The file header after e_ident, and a section header (System V ABI, figures 4-3 and 4-8)."""
     word = order + ("u8" if bits == 64 else "u4")
     half, four = order + "u2", order + "u4"
@@ -233,7 +250,7 @@ def parse_elf(data: Bytes, where: object) -> Elf:
         raise InputError(where, "has an ELF class or byte order that does not exist")
     bits = 32 if data[4] == 1 else 64
     order = "<" if data[5] == 1 else ">"
-    file_type, section_type = _header_dtypes(bits, order)
+    file_type, section_type = header_dtypes(bits, order)
     if len(data) < 16 + file_type.itemsize:
         raise InputError(where, f"is cut off: {len(data)} bytes, shorter than its ELF header")
     header = np.frombuffer(data, file_type, 1, 16)[0]
@@ -283,7 +300,9 @@ def _laid_out(headers: NDArray[Any], where: object) -> NDArray[Any]:
     if len(allocated) and (int(sizes.max()) >= 1 << 40 or int(align.max()) > 1 << 24):
         raise InputError(where, "has a section whose size or alignment cannot be")
     # A page between neighbours: a branch past the end of one never lands in the next.
-    steps = (sizes.astype(np.uint64) + align.astype(np.uint64) * 2 + np.uint64(0x1000)) & ~np.uint64(0xFFF)
+    steps = (
+        sizes.astype(np.uint64) + align.astype(np.uint64) * 2 + np.uint64(0x1000)
+    ) & ~np.uint64(0xFFF)
     starts = np.uint64(LAYOUT_BASE) + np.cumsum(steps) - steps
     aligned = align.astype(np.uint64)
     starts = (starts + aligned - np.uint64(1)) // aligned * aligned

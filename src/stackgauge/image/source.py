@@ -14,6 +14,10 @@ from stackgauge.errors import InputError
 
 Bytes = NDArray[np.uint8]
 
+# Smaller files are read: it is quicker, and a mapping holds a file descriptor for as long as it
+# lives, of which a thin archive's thousands of members would need too many.
+_MAPPED_FROM = 1 << 20
+
 
 def map_file(path: str | os.PathLike[str]) -> Bytes:
     """Map a regular file into memory.
@@ -39,6 +43,8 @@ def map_file(path: str | os.PathLike[str]) -> Bytes:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise InputError(where, "is empty")
+            if size < _MAPPED_FROM:
+                return np.frombuffer(file.read(size), dtype=np.uint8)
             mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
     except OSError as error:
         raise InputError(where, (error.strerror or str(error)).lower()) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -44,10 +43,27 @@ class Strings:
         end = self._bytes.find(b"\0", offset)
         return self._bytes[offset : end if end >= 0 else None].decode("utf-8", "replace")
 
+    @property
+    def raw(self) -> bytes:
+        """The whole table."""
+        return self._bytes
+
+    def slices(self, offsets: NDArray[np.int64]) -> list[bytes]:
+        """The strings at many offsets, as bytes; each must lie inside the table."""
+        raw = self._bytes
+        nul = np.flatnonzero(np.frombuffer(raw + b"\0", np.uint8) == 0)
+        ends = nul[np.searchsorted(nul, offsets)]
+        return [raw[a:b] for a, b in zip(offsets.tolist(), ends.tolist(), strict=True)]
+
     def offsets(self, text: str) -> list[int]:
         """Every offset at which ``text`` is found, as the end of a longer string too."""
-        pattern = re.compile(re.escape(text.encode()) + b"\\0")
-        return [match.start() for match in pattern.finditer(self._bytes)]
+        pattern = text.encode() + b"\0"
+        found = []
+        at = self._bytes.find(pattern)
+        while at >= 0:
+            found.append(at)
+            at = self._bytes.find(pattern, at + 1)
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,110 @@
+"""What kernel an image is: version, architecture, stack size, compiler, build id."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from stackgauge.image.elf import SHT_NOTE, Elf
+from stackgauge.image.opening import Image
+from stackgauge.kernel.config import embedded_config
+from stackgauge.kernel.thread_size import from_config, from_symbols
+
+# init/version.c: "Linux version RELEASE (user@host) (COMPILER, LINKER) #1 SMP ...".
+_BANNER = re.compile(rb"Linux version (\S+) \([^)\n]*\) \((.+)\) #")
+
+# A banner is one line; this many bytes hold the longest.
+_BANNER_BYTES = 1024
+
+_NT_GNU_BUILD_ID = 3
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An image's identity; a field is None (or empty) where the image does not tell it.
+
+    Attributes:
+        architecture: as the kernel calls it, for example ``x86_64``.
+        version: the release, for example ``6.1.0-56-amd64``.
+        compiler: what compiled it.
+        build_id: the linker's hash of the image, in hex.
+        thread_size: bytes of a task's stack.
+        symbols: where the names come from: ``symtab``, ``kallsyms``, ``system-map`` or ``none``.
+    """
+
+    architecture: str
+    version: str | None
+    compiler: str | None
+    build_id: str | None
+    thread_size: int | None
+    symbols: str
+
+
+def identify(image: Image, architecture: str, config: dict[str, str] | None = None) -> Identity:
+    """Read an image's identity.
+
+    Args:
+        image: the image.
+        architecture: its architecture's name (``Isa.name``).
+        config: the kernel's configuration, where the user gives one; else the image's own.
+    """
+    version, compiler = _banner(image)
+    thread_size = from_symbols(image.symbols)
+    if thread_size is None:
+        config = config or embedded_config(image.elf)
+        thread_size = from_config(architecture, config) if config else None
+    return Identity(
+        architecture=architecture,
+        version=version or _vermagic(image.elf),
+        compiler=_comment(image.elf) or compiler,
+        build_id=build_id(image.elf),
+        thread_size=thread_size,
+        symbols=image.symbols.source,
+    )
+
+
+def _banner(image: Image) -> tuple[str | None, str | None]:
+    """Version and compiler from ``linux_banner``, by its symbol or by its text."""
+    address = image.symbols.find("linux_banner")
+    raw = b""
+    if address is not None:
+        raw = image.elf.at_addresses(address, address + _BANNER_BYTES).tobytes()
+    found = _BANNER.search(raw)
+    if not found:
+        text = image.elf.contents(".rodata").tobytes()
+        at = text.find(b"Linux version ")
+        found = _BANNER.search(text, at, at + _BANNER_BYTES) if at >= 0 else None
+    if not found:
+        return None, None
+    version, compiler = (part.decode("utf-8", "replace") for part in found.groups())
+    # The linker follows the compiler after a comma outside of its parentheses.
+    return version, re.split(r", (?=GNU ld|LLD|ld)", compiler)[0]
+
+
+def _vermagic(elf: Elf) -> str | None:
+    """The release that a module is built for (include/linux/vermagic.h)."""
+    found = re.search(rb"(?:^|\0)vermagic=(\S+)", elf.contents(".modinfo").tobytes())
+    return found[1].decode("utf-8", "replace") if found else None
+
+
+def _comment(elf: Elf) -> str | None:
+    """The first compiler that left its name in ``.comment``."""
+    first = elf.contents(".comment").tobytes().strip(b"\0").split(b"\0")[0]
+    return first.decode("utf-8", "replace") or None
+
+
+def build_id(elf: Elf) -> str | None:
+    """The GNU build id (System V ABI, note sections; the linker's ``--build-id``), in hex."""
+    for index in np.flatnonzero(elf.headers["type"] == SHT_NOTE).tolist():
+        raw = elf.contents(index).tobytes()
+        at = 0
+        while at + 12 <= len(raw):
+            name_size, size, kind = np.frombuffer(raw, elf.order + "u4", 3, at).tolist()
+            name_at = at + 12
+            at = name_at + (name_size + 3 & ~3)
+            description, at = raw[at : at + size], at + (size + 3 & ~3)
+            if kind == _NT_GNU_BUILD_ID and raw[name_at : name_at + 4] == b"GNU\0":
+                return description.hex()
+    return None

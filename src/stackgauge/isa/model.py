@@ -31,9 +31,10 @@ class Effect(IntEnum):
     ALIGN = 4
     """sp &= -value; value is the power of two."""
     DYNAMIC = 5
-    """sp -= an amount not known here, at most ``value`` bytes (NO_LIMIT where no limit shows)."""
+    """sp -= an amount not known here, at most ``value`` bytes (NO_AMOUNT where no limit shows)."""
     LOST = 6
-    """sp = something that this reader does not follow: another stack, a value from memory."""
+    """sp = something that this reader does not follow; what it was is kept in slot SAVED, from
+    where a RESTORE takes it if the code had saved it on another stack and pops it again."""
     MOVE = 7
     """slot = slot[value >> 24] + the low 24 bits, signed: a copy made from another copy."""
 
@@ -57,7 +58,13 @@ class Flow(IntEnum):
 
 
 # How many copies of the stack pointer are followed at once; an Isa says which register has which.
-SLOTS = 4
+SLOTS = 6
+
+# The slot that no register has: the stack pointer as it was before it was LOST.
+SAVED = SLOTS - 1
+
+# The ``value`` of a DYNAMIC effect whose amount has no limit that the code shows.
+NO_AMOUNT = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +98,19 @@ class Steps:
         return Steps(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
 
+_COLUMN_TYPES = (np.uint64, np.uint64, np.uint8, np.uint8, np.int32, np.uint8, np.uint64)
+
+
+def joined(parts: list[Steps]) -> Steps:
+    """The steps of several sections, given in the order of their addresses, as one."""
+    names = [field.name for field in fields(Steps)]
+    columns = [
+        np.concatenate([np.zeros(0, kind), *(getattr(part, name) for part in parts)])
+        for name, kind in zip(names, _COLUMN_TYPES, strict=True)
+    ]
+    return Steps(*columns)
+
+
 @dataclass(frozen=True, eq=False)
 class Ranges:
     """Stretches of code to read, sorted by ``start`` and disjoint: (n,) arrays of uint64."""
@@ -122,7 +142,11 @@ class Isa:
             address that x86-64's call pushes.
         stack_alignment: what the stack pointer is a multiple of at all times, in bytes.
         sp_register: the stack pointer's DWARF register number.
-        entry_cfa: how far above the stack pointer DWARF puts the CFA at a function's entry.
+        cfa_bias: what to take from a CFA's offset to have the depth (160 on s390, else 0).
+        instruction_alignment: what addresses of instructions are multiples of, in bytes.
+        filler: the bytes that padding between functions consists of.
+        cfi_is_complete: whether call frame information sees every instruction that takes stack;
+            it does not where inline assembly and alternatives push.
         read: the stack steps of the code in the given ranges of one section. Bytes that are no
             instruction end a range early; they never raise.
     """
@@ -132,5 +156,8 @@ class Isa:
     entry_depth: int
     stack_alignment: int
     sp_register: int
-    entry_cfa: int
+    cfa_bias: int
+    instruction_alignment: int
+    filler: bytes
+    cfi_is_complete: bool
     read: Callable[[Code, Ranges], Steps]

@@ -1,0 +1,26 @@
+"""x86: 64-bit and 32-bit code, which share one encoding and so one reader."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from stackgauge.isa.model import Isa
+from stackgauge.isa.x86.reader import read_x86
+
+# int3, zero, and what the NOPs of several bytes are made of (arch/x86/include/asm/nops.h).
+FILLER = bytes.fromhex("cc 00 90 66 2e 0f 1f 40 44 80 84")
+
+# System V ABI, AMD64 supplement, 3.2.2: a call pushes the return address, and DWARF register 7 is
+# rsp (figure 3.36). The kernel keeps the stack aligned to 8 only (-mpreferred-stack-boundary=3).
+X86_64 = Isa(
+    name="x86_64",
+    bits=64,
+    entry_depth=8,
+    stack_alignment=8,
+    sp_register=7,
+    cfa_bias=0,
+    instruction_alignment=1,
+    filler=FILLER,
+    cfi_is_complete=False,
+    read=partial(read_x86, bits=64),
+)

@@ -25,6 +25,13 @@ class Base(IntEnum):
     """The evidence follows another register: ``depth`` says only where the caller's frame is."""
     REGISTERS = 2
     """An entry from user or interrupt: ``depth`` reaches to the end of its saved registers."""
+    ELSEWHERE = 3
+    """The stack pointer is on another stack; ``depth`` is what this one holds meanwhile."""
+    UNREACHED = 4
+    """No path leads here from where the function is entered, and nothing here takes stack, so
+    the frame cannot be larger for it; ``depth`` is UNKNOWN."""
+    PADDING = 5
+    """No code runs here; ``depth`` is 0."""
 
 
 class Evidence(IntEnum):
@@ -93,3 +100,105 @@ def make_rows(
         base=np.full(len(start), Base.SP, np.uint8) if base is None else base,
         evidence=np.full(len(start), evidence, np.uint8),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Peaks:
+    """The deepest row of each of n address ranges.
+
+    Attributes:
+        depth, most: the largest of the known rows, int32; UNKNOWN where none is known.
+        settled: whether the rows cover the whole range and none of them is deeper for all that
+            is known, bool.
+        evidence: the last in Evidence's order of those that the range's rows rest on, uint8.
+    """
+
+    depth: NDArray[np.int32]
+    most: NDArray[np.int32]
+    settled: NDArray[np.bool_]
+    evidence: NDArray[np.uint8]
+
+
+def known(rows: Rows) -> NDArray[np.bool_]:
+    """Which rows say where the stack pointer itself is."""
+    says: NDArray[np.bool_] = (rows.depth != UNKNOWN) & (rows.base != Base.OTHER)
+    return says
+
+
+def peaks(rows: Rows, start: NDArray[np.uint64], end: NDArray[np.uint64]) -> Peaks:
+    """The deepest known row in each range.
+
+    Args:
+        rows: the table.
+        start, end: n addresses, (n,) uint64, of non-empty ranges.
+    """
+    count = len(start)
+    if not len(rows) or not count:
+        nothing = np.full(count, UNKNOWN, np.int32)
+        return Peaks(nothing, nothing, np.zeros(count, bool), np.zeros(count, np.uint8))
+    says = known(rows)
+    depth = np.where(says, rows.depth, UNKNOWN)
+    most = np.where(says, rows.most, UNKNOWN)
+    # Rows that overlap each range: from the one that holds its start (or the next) on.
+    first = np.searchsorted(rows.end, start, side="right")
+    last = np.searchsorted(rows.start, end, side="left")
+    some = first < last
+    bounds = np.column_stack([first, np.maximum(last, first)]).reshape(-1)
+    # A sentinel row, so that every bound is a valid index for reduceat.
+    deepest = np.maximum.reduceat(np.append(depth, UNKNOWN).astype(np.int32), bounds)[::2]
+    limit = np.maximum.reduceat(np.append(most, UNKNOWN).astype(np.int32), bounds)[::2]
+    unknown_before = np.append(0, np.cumsum(~says & (rows.base != Base.UNREACHED)))
+    gap = np.append(rows.end[:-1] < rows.start[1:], False)
+    gaps_before = np.append(0, np.cumsum(gap))
+    at_first = np.minimum(first, len(rows) - 1)
+    at_last = np.maximum(last - 1, 0)
+    settled = (
+        some
+        & (unknown_before[last] == unknown_before[first])
+        & (gaps_before[at_last] == gaps_before[at_first])
+        & (rows.start[at_first] <= start)
+        & (rows.end[at_last] >= end)
+    )
+    kinds = np.maximum.reduceat(np.append(rows.evidence, 0).astype(np.uint8), bounds)[::2]
+    return Peaks(
+        depth=np.where(some, deepest, UNKNOWN).astype(np.int32),
+        most=np.where(some, limit, UNKNOWN).astype(np.int32),
+        settled=settled,
+        evidence=np.where(some, kinds, 0).astype(np.uint8),
+    )
+
+
+def sample(rows: Rows, address: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """The row that holds each address, or -1."""
+    if not len(rows):
+        return np.full(len(address), -1, np.intp)
+    found = np.searchsorted(rows.start, address, side="right") - 1
+    return np.where((found >= 0) & (address < rows.end[np.maximum(found, 0)]), found, -1)
+
+
+def deeper(one: Rows, two: Rows) -> Rows:
+    """Two tables over the same code made one: the deeper where both know, else the one that does.
+
+    Args:
+        one: rows that say which code is meant: the result covers theirs alone.
+        two: the other table.
+    """
+    inside = sample(one, two.start) >= 0
+    cuts = np.unique(np.concatenate([one.start, one.end, two.start[inside]]))
+    at = sample(one, cuts)
+    cuts, at = cuts[at >= 0], at[at >= 0]
+    other = sample(two, cuts)
+    other_row = np.maximum(other, 0)
+    end = np.minimum(one.end[at], np.append(cuts[1:], one.end[-1:]))
+    if not len(two):
+        return one
+    other_knows = (other >= 0) & known(two)[other_row]
+    prefer = other_knows & (~known(one)[at] | (two.depth[other_row] > one.depth[at]))
+    columns = {
+        name: np.where(prefer, getattr(two, name)[other_row], getattr(one, name)[at])
+        for name in ("depth", "base", "evidence")
+    }
+    most = np.where(other_knows, two.most[other_row], UNKNOWN)
+    most = np.maximum(most, np.where(known(one)[at], one.most[at], UNKNOWN))
+    most = np.where(other_knows | known(one)[at], most, UNKNOWN).astype(np.int32)
+    return Rows(cuts, end, columns["depth"], most, columns["base"], columns["evidence"])

@@ -1,0 +1,335 @@
+"""Instructions of ``objdump -d`` text as acts: what each does to the stack and to the flow."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+
+from stackgauge.isa.objdump_patterns import WORD, Constant, Dialect, Motion, Rule
+
+Act = tuple[int, int, bytes, bytes, int]
+"""What an instruction does: motion, amount, register, another register, growth.
+
+The motion is one of ``Motion``, with these differences: SHRINK is a GROW by a negative amount, and
+GROW_BY and SHRINK_BY are GROW where the register's number is known and DYNAMIC where it is not.
+The amount is, of GROW and LINK, the bytes that the stack grows; of COPY, MOVE and RESTORE, the
+bytes by which the destination lies deeper than the source; of ALIGN, the most that is lost; of
+STOP, the bytes that the stack grows before (it may pop); of a branch, the address it goes to.
+Growth is the most by which the instruction can make the frame larger; of BRANCH, the bytes that
+the stack grows in its delay slot where it is taken.
+"""
+
+LABEL: Act = (Motion.LABEL, 0, b"", b"", 0)
+# A stack that moves by more than this is switched, or the bytes are no code.
+ABSURD = 1 << 28
+
+_NOTHING: Act = (Motion.NONE, 0, b"", b"", 0)
+_DYNAMIC: Act = (Motion.DYNAMIC, 0, b"", b"", ABSURD)
+# How many distinct instruction texts are remembered; a kernel's text has a few thousand.
+_REMEMBERED = 1 << 16
+# How many lines back a register's number, or the instruction before padding, is looked for.
+_BACK = 256
+
+_LINE = re.compile(rb" *([0-9a-f]+):[\t ]")
+_INSTRUCTION = re.compile(rb" *[0-9a-f]+:[\t ](?:[0-9a-f ]*\t)?(.*)")
+_RANGE = re.compile(rb"(\D*)(\d+)-\1(\d+)")
+_PADDING = re.compile(rb"\b(?:nop\w*|xchg +%ax,%ax|data16|int3)\b|,%eiz,|\t\.\.\.$|^[ \t]*$")
+_WORD_OF_DATA = re.compile(rb"\.word\s+(0x[0-9a-f]+)")
+
+
+class Lines:
+    """The lines of one function's text by address; it is split only when first asked."""
+
+    def __init__(self, text: bytes) -> None:
+        """Keep the text, whose first line is preceded by a line's end."""
+        self.text = text
+
+    @cached_property
+    def lines(self) -> list[bytes]:
+        """The text's lines."""
+        return self.text.split(b"\n")
+
+    @cached_property
+    def numbers(self) -> dict[int, int]:
+        """The number of the line of each address."""
+        found: dict[int, int] = {}
+        for number, line in enumerate(self.lines):
+            if match := _LINE.match(line):
+                found.setdefault(int(match[1], 16), number)
+        return found
+
+    @cached_property
+    def following(self) -> dict[int, int]:
+        """The address after each address."""
+        addresses = sorted(self.numbers)
+        return dict(zip(addresses, addresses[1:], strict=False))
+
+    def before(self, address: int) -> list[bytes]:
+        """The lines before an address, the nearest first."""
+        number = self.numbers.get(address, 0)
+        return self.lines[max(0, number - _BACK) : number][::-1]
+
+    def at(self, address: int) -> bytes:
+        """The line of an address; empty where there is none."""
+        number = self.numbers.get(address)
+        return b"" if number is None else self.lines[number]
+
+
+class Code:
+    """A reader of one architecture's functions.
+
+    Attributes:
+        entry: bytes on the stack when a function begins.
+        word: bytes that a push and a call move.
+    """
+
+    def __init__(self, dialect: Dialect, address_size: int) -> None:
+        """Read text of ``dialect`` whose addresses have ``address_size`` bytes."""
+        self.word = dialect.word or address_size
+        self.entry = self.word if dialect.pushes_return else 0
+        self._dialect = dialect
+        self._alignment = dialect.alignment or address_size
+        self._known: dict[bytes, Act] = {}
+        self._mnemonics: dict[bytes, tuple[int, bool, bool]] = {}
+
+    def most(self, text: bytes) -> int:
+        """The most that a function's frame can be, from its instructions in any order."""
+        known = self._known
+        most = self.entry
+        for instruction in self._dialect.motions.findall(text):
+            act = known.get(instruction) or self._remember(instruction)
+            most += act[4]
+        return most
+
+    def decode(self, lines: Lines, first: int, last: int) -> dict[int, Act]:
+        """Turn a function's lines into acts.
+
+        Args:
+            lines: all of its lines.
+            first: address of its first instruction.
+            last: address of its last instruction.
+
+        Returns:
+            By address and not sorted: an act for each instruction that matters, and a LABEL for
+            each other address inside the function that a branch goes to.
+        """
+        known = self._known
+        slots = self._dialect.slots
+        acts: dict[int, Act] = {}
+        targets = []
+        slotted = []
+        for place, mnemonic, goal, other in self._dialect.lines.findall(lines.text):
+            address = int(place, 16)
+            if other:
+                act = known.get(other) or self._remember(other)
+                if act[0] == Motion.GROW_BY:
+                    act = self._by_register(act, address, lines)
+                if act[0] != Motion.NONE:
+                    acts[address] = act
+                    if slots is not None and slots.match(other):
+                        slotted.append((address, False))
+                continue
+            target = int(goal, 16)
+            motion, slot, likely = self._mnemonics.get(mnemonic) or self._branch(mnemonic)
+            if motion != Motion.BRANCH and not self._arrives(motion, address, target, lines):
+                if motion == Motion.CALL:
+                    continue
+                target = -1
+            elif first <= target <= last:
+                targets.append(target)
+            acts[address] = (motion, target, b"", b"", 0)
+            if slot:
+                slotted.append((address, likely))
+        for target in targets:
+            acts.setdefault(target, LABEL)
+        for address, likely in slotted:
+            _move_slot(acts, address, likely=likely)
+        return acts
+
+    def falls_into(self, address: int, lines: Lines) -> bool:
+        """Tell whether the flow surely comes to an address from the instruction before it.
+
+        After a call it may not: what is called may not return.
+        """
+        # With delay slots it is the instruction before the last that tells.
+        left = 1 if self._dialect.slots is None else 2
+        for line in lines.before(address):
+            if _PADDING.search(line):
+                continue
+            if self._dialect.traps.match(b"\n" + line):
+                return False
+            left -= 1
+            if not left:
+                break
+        return True
+
+    def _branch(self, mnemonic: bytes) -> tuple[int, bool, bool]:
+        """What a direct branch is: its motion, whether it has a slot, and a slot if taken only."""
+        dialect = self._dialect
+        motion = Motion.BRANCH
+        if dialect.jumps.fullmatch(mnemonic):
+            motion = Motion.JUMP
+        elif dialect.calls.fullmatch(mnemonic):
+            motion = Motion.CALL
+        likely = dialect.likely is not None and bool(dialect.likely.match(mnemonic + b" "))
+        slot = dialect.slots is not None and bool(dialect.slots.match(mnemonic + b" "))
+        self._mnemonics[mnemonic] = (int(motion), slot or likely, likely)
+        return self._mnemonics[mnemonic]
+
+    def _arrives(self, motion: int, address: int, target: int, lines: Lines) -> bool:
+        """Tell a branch from one whose relocation is not done yet, as in an object file.
+
+        That one goes to the next instruction, to itself, or amid an instruction. A call of the
+        next instruction is one where that pops the return address.
+        """
+        if motion == Motion.JUMP and not -1 <= target - address <= 16:
+            return True
+        if target not in lines.numbers or target == address:
+            return False
+        following = lines.following.get(address)
+        if motion == Motion.JUMP and self._dialect.slots is not None:
+            following = lines.following.get(following or 0)
+        if target != following:
+            return True
+        if motion == Motion.JUMP:
+            return False
+        popped = self._dialect.motions.search(lines.at(target))
+        act = _NOTHING if popped is None else self._remember(popped[1])
+        return act[0] == Motion.GROW and act[1] < 0
+
+    def _remember(self, text: bytes) -> Act:
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        act = _NOTHING
+        for rule in self._dialect.rules:
+            if match := rule.pattern.fullmatch(text):
+                act = self._act(rule, match.groupdict())
+                break
+        self._known[text] = act
+        return act
+
+    def _act(self, rule: Rule, groups: dict[str, bytes | None]) -> Act:
+        motion = rule.motion
+        size = self.word if rule.size == WORD else rule.size
+        registers = groups.get("list")
+        if registers is not None:
+            size *= _count(registers)
+        number = self._number(groups)
+        register = groups.get("reg") or groups.get("reg2") or rule.register
+        if motion == Motion.ALIGN:
+            amount = max(0, -number - self._alignment)
+        elif motion == Motion.STOP:
+            amount = -size - number
+        elif motion in (Motion.GROW, Motion.GROW_BY):
+            amount = size + number
+        elif motion in (Motion.SHRINK, Motion.SHRINK_BY):
+            amount = -size - number
+        else:
+            amount = (size + number) * (1 if self._dialect.grows_up else -1)
+        if abs(amount) > ABSURD:
+            return _DYNAMIC
+        growth = max(0, amount)
+        if motion == Motion.SHRINK:
+            motion = Motion.GROW
+        elif motion in (Motion.GROW_BY, Motion.SHRINK_BY):
+            amount = 1 if motion == Motion.GROW_BY else -1
+            motion = Motion.GROW_BY
+            growth = ABSURD
+        elif motion == Motion.LINK:
+            growth += self.word
+        elif motion == Motion.DYNAMIC:
+            growth = ABSURD
+        elif motion in (Motion.COPY, Motion.MOVE):
+            growth = 0
+        return (int(motion), amount, register, groups.get("of") or register, growth)
+
+    def _number(self, groups: dict[str, bytes | None]) -> int:
+        text = groups.get("n")
+        if text is None:
+            return 0
+        number = _integer(text, 16 if "hex" in groups else self._dialect.base)
+        # A negative number may be printed as a large one.
+        for bits in (8 * self.word, 64):
+            if 1 << (bits - 1) <= number < 1 << bits:
+                number -= 1 << bits
+        shift = groups.get("k")
+        if shift is not None:
+            number <<= int(shift) & 63
+        if groups.get("neg") is not None:
+            number = -number
+        if groups.get("low") is not None:
+            number = ~number
+        return number
+
+    def _by_register(self, act: Act, address: int, lines: Lines) -> Act:
+        """A GROW_BY made a GROW where the instructions before it load a number."""
+        number = self._loaded(act[2], address, lines)
+        if number is None or abs(number) > ABSURD:
+            return _DYNAMIC
+        grown = act[1] * number
+        return (Motion.GROW, grown, b"", b"", max(0, grown))
+
+    def _loaded(self, register: bytes, address: int, lines: Lines) -> int | None:
+        steps: list[tuple[Constant, int]] = []
+        for line in lines.before(address):
+            match = _INSTRUCTION.fullmatch(line)
+            if match is None or register not in match[1]:
+                continue
+            for constant in self._dialect.constants:
+                form = constant.pattern.fullmatch(match[1])
+                if form is not None and form["reg"] == register:
+                    break
+            else:
+                if re.search(rb"\b" + re.escape(register.lstrip(b"%$")) + rb"\b", match[1]):
+                    return None
+                continue
+            groups = form.groupdict()
+            if (place := groups.get("at")) is not None:
+                data = _WORD_OF_DATA.search(lines.at(int(place, 16)))
+                if data is None:
+                    return None
+                number = int(data[1], 16)
+            else:
+                number = self._number(groups)
+            steps.append((constant, number))
+            if constant.fresh:
+                value = 0
+                for step, operand in reversed(steps):
+                    value = step.value(value, operand)
+                # Numbers of 32 bits; a stack is never that large.
+                value &= 0xFFFFFFFF
+                return value - (1 << 32) if value >> 31 else value
+            register = groups.get("of") or register
+        return None
+
+
+def _move_slot(acts: dict[int, Act], address: int, *, likely: bool) -> None:
+    """Let a delay slot's instruction come before its branch, as it does when executed."""
+    branch = acts[address]
+    slot = acts.get(address + 4)
+    if slot is None or slot[0] in _FLOW:
+        return
+    if not likely:
+        acts[address], acts[address + 4] = slot, branch
+    elif slot[0] == Motion.GROW:
+        acts[address] = (*branch[:4], slot[1])
+        acts[address + 4] = LABEL
+
+
+_FLOW = frozenset(range(Motion.STOP, Motion.LABEL + 1))
+
+
+def _count(registers: bytes) -> int:
+    """How many registers a list such as ``r4, r5, lr`` or ``%d2-%d7/%a2`` names."""
+    count = 0
+    for part in re.split(rb"[,/]\s*", registers):
+        span = _RANGE.fullmatch(part)
+        count += max(0, int(span[3]) - int(span[2])) + 1 if span else 1
+    return count
+
+
+def _integer(text: bytes, base: int) -> int:
+    try:
+        return int(text, 0 if b"x" in text else base)
+    except ValueError:  # hexadecimal without a mark
+        return int(text, 16)

@@ -1,0 +1,1 @@
+"""A frame for each function, with the evidence that it rests on."""

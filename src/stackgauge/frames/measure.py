@@ -1,0 +1,220 @@
+"""A frame for each function of an image, with the evidence that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackgauge.evidence.cfi import cfi_rows
+from stackgauge.evidence.flow import Pieces
+from stackgauge.evidence.instructions import instruction_rows
+from stackgauge.evidence.orc import orc_rows
+from stackgauge.evidence.padding import first_code, without_padding
+from stackgauge.evidence.table import (
+    NO_LIMIT,
+    UNKNOWN,
+    Base,
+    Peaks,
+    Rows,
+    deeper,
+    known,
+    no_rows,
+    peaks,
+)
+from stackgauge.frames.functions import Functions, find_functions
+from stackgauge.image.opening import Image
+from stackgauge.image.relocate import relocated
+from stackgauge.image.source import Bytes
+from stackgauge.isa import isa_of
+from stackgauge.isa.model import Isa
+from stackgauge.kernel.tables import replacements, table_jumps
+
+# How many bytes at a function's start may be NOPs that CFI leaves out.
+_PATCHABLE = 16
+
+
+class Kind(IntEnum):
+    """What a frame's number means."""
+
+    UNKNOWN = 0
+    STATIC = 1
+    DYNAMIC = 2
+    """The frame depends on run-time data: a least value, and a most where a limit is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames of an image, one entry a stretch of code, in the order of ``functions``.
+
+    Attributes:
+        image: what was measured.
+        isa: its architecture.
+        functions: which function each entry is.
+        least: bytes that the function uses at least, UNKNOWN where nothing is known, int32.
+        most: bytes that it uses at most, NO_LIMIT where there is none, int32.
+        kind: Kind, uint8.
+        evidence: Evidence, uint8.
+        rows: the rows of the functions that no table settles, as the instructions say.
+        contents: gives a section's bytes, relocated where the image is an object.
+    """
+
+    image: Image
+    isa: Isa
+    functions: Functions
+    least: NDArray[np.int32]
+    most: NDArray[np.int32]
+    kind: NDArray[np.uint8]
+    evidence: NDArray[np.uint8]
+    rows: Rows
+    contents: Callable[[str | int], Bytes]
+
+    @cached_property
+    def frame(self) -> NDArray[np.int32]:
+        """The figure that is printed: ``most``, or ``least`` where there is no limit."""
+        return np.where(self.most >= NO_LIMIT, self.least, self.most)
+
+
+class Measurer:
+    """What one image's evidence is computed from; each table is read when it is first needed."""
+
+    def __init__(self, image: Image) -> None:
+        """Take an image; nothing is read yet."""
+        self.image = image
+        self.isa = isa_of(image.elf)
+
+    def contents(self, which: str | int) -> Bytes:
+        """A section's bytes, relocated where the image is an object."""
+        return relocated(self.image.elf, which, self.image.symbols)
+
+    @cached_property
+    def orc(self) -> Rows:
+        """The rows of ORC; none where the image has none."""
+        elf = self.image.elf
+        return without_padding(orc_rows(elf, self.contents), elf, self.isa)
+
+    @cached_property
+    def cfi(self) -> Rows:
+        """The rows of call frame information; none where the image has none."""
+        return cfi_rows(self.image.elf, self.isa, self.contents).rows
+
+    @cached_property
+    def table(self) -> Rows:
+        """The table that says most: ORC, which sees every instruction, or else CFI."""
+        return self.orc if len(self.orc) else self.cfi
+
+    @cached_property
+    def functions(self) -> Functions:
+        """The image's functions."""
+        table = self.table
+        begins = np.ones(len(table), bool)
+        begins[1:] = (table.base[:-1] == Base.PADDING) | (table.end[:-1] < table.start[1:])
+        return find_functions(
+            self.image.elf, self.image.symbols, self.isa, table.start[begins & known(table)]
+        )
+
+    def peaks(self, table: Rows) -> Peaks:
+        """What a table says of each function.
+
+        GCC's CFI begins after the NOPs that are to be patched (-fpatchable-function-entry), so
+        each function is looked up from its first other instruction.
+        """
+        functions = self.functions
+        entry = np.minimum(functions.start + np.uint64(_PATCHABLE), functions.end)
+        begin = first_code(self.image.elf, self.isa, functions.start, entry)
+        begin = np.where(begin < functions.end, begin, functions.start)
+        return peaks(table, begin, functions.end)
+
+    def instructions(self, which: NDArray[np.bool_], other: Rows) -> tuple[Rows, Judged]:
+        """What the instructions of some functions say.
+
+        Args:
+            which: mask over ``functions``; a function and its cold pieces go together.
+            other: rows of other evidence, which counts where it is deeper or alone.
+
+        Returns:
+            The rows, and the frames of the functions of ``which``.
+        """
+        functions, elf = self.functions, self.image.elf
+        chosen = np.flatnonzero(which)
+        used, numbered = np.unique(functions.routine[chosen], return_inverse=True)
+        pieces = Pieces(
+            functions.start[chosen], functions.end[chosen], numbered, functions.parent[chosen] < 0
+        )
+        followed = instruction_rows(
+            elf, self.isa, self.contents, pieces,
+            table_jumps(elf, self.image.symbols, self.contents), replacements(elf, self.contents),
+        )  # fmt: skip
+        rows = deeper(followed.rows, other)
+        pieces = followed.pieces
+        judged = judge(peaks(rows, pieces.start, pieces.end), used[pieces.routine], len(functions))
+        judged.settled[used] &= ~followed.uncalled
+        judged.dynamic[used] = followed.dynamic
+        judged.most[used[followed.unlimited]] = NO_LIMIT
+        return rows, judged
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Frames by function, one entry a function: columns as in ``Frames``."""
+
+    least: NDArray[np.int32]
+    most: NDArray[np.int32]
+    settled: NDArray[np.bool_]
+    dynamic: NDArray[np.bool_]
+    evidence: NDArray[np.uint8]
+
+
+def judge(found: Peaks, routine: NDArray[np.intp], count: int) -> Judged:
+    """Put the peaks of pieces of code together, function by function.
+
+    Args:
+        found: the peak of each piece.
+        routine: the function that each piece is part of.
+        count: how many functions there are.
+    """
+    least, most = np.full((2, count), UNKNOWN, np.int32)
+    settled, evidence = np.ones(count, bool), np.zeros(count, np.uint8)
+    np.maximum.at(least, routine, found.depth)
+    np.maximum.at(most, routine, found.most)
+    np.logical_and.at(settled, routine, found.settled)
+    np.maximum.at(evidence, routine, found.evidence)
+    return Judged(least, most, settled, np.zeros(count, bool), evidence)
+
+
+def measure(image: Image) -> Frames:
+    """The frame of every function of an image."""
+    work = Measurer(image)
+    functions = work.functions
+    routine, table = functions.routine, work.table
+    whole = judge(work.peaks(table), routine, len(functions))
+    rows = no_rows()
+    # A function of which any piece is not settled is read whole.
+    rest = ~whole.settled[routine]
+    if table is work.cfi and not work.isa.cfi_is_complete:
+        rest[:] = True
+    if rest.any():
+        rows, read = work.instructions(rest, table)
+        for field in fields(Judged):
+            getattr(whole, field.name)[rest] = getattr(read, field.name)[rest]
+    # Of a function without a limit only the least is said, and code that is not understood
+    # can't make that less.
+    endless = whole.dynamic & (whole.most >= NO_LIMIT)
+    kind = np.full(len(functions), Kind.UNKNOWN, np.uint8)
+    kind[whole.settled] = Kind.STATIC
+    kind[whole.settled & whole.dynamic | endless] = Kind.DYNAMIC
+    return Frames(
+        image,
+        work.isa,
+        functions,
+        whole.least,
+        whole.most,
+        kind,
+        whole.evidence,
+        rows,
+        work.contents,
+    )

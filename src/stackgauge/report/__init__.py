@@ -1,0 +1,1 @@
+"""Facts as text, CSV and JSON; reporters take facts, never files."""

@@ -1,0 +1,80 @@
+"""The command line: finds the verb, runs it, and turns errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from stackgauge import __version__
+from stackgauge.errors import StackgaugeError
+
+# Verbs by name: the module in ``cli`` that has it, and what it is for. A verb's module is loaded
+# only when it is the one that runs.
+VERBS = {
+    "frames": "the stack frame of every function of a kernel image",
+    "checkstack": "the kernel's scripts/checkstack.pl, with right figures",
+    "fetch": "download a Debian kernel package and unpack its image",
+}
+
+EXIT_FINE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+
+
+def _parser(verb: str | None) -> argparse.ArgumentParser:
+    """The parser, with the options of the one verb that is asked for."""
+    parser = argparse.ArgumentParser(
+        prog="stackgauge",
+        description="Measures Linux kernel stacks.",
+        epilog="'stackgauge VERB --help' tells a verb's options.",
+    )
+    parser.add_argument("--version", action="version", version=f"stackgauge {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, purpose in VERBS.items():
+        sub = verbs.add_parser(
+            name, help=purpose, description=purpose[0].upper() + purpose[1:] + "."
+        )
+        if name == verb:
+            import_module(f"stackgauge.cli.{name}").prepare_parser(sub)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code (0 fine, 1 a check failed, 2 wrong input)."""
+    # One process reads one image: NumPy's linear algebra threads only cost start-up time here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    words = sys.argv[1:] if argv is None else argv
+    verb = next((word for word in words if not word.startswith("-")), None)
+    try:
+        arguments = _parser(verb).parse_args(words)
+        run = import_module(f"stackgauge.cli.{arguments.verb}").run
+        code: int = run(arguments)
+        sys.stdout.flush()
+    except StackgaugeError as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        # The reader has what it wanted (``| head``); nothing is left to flush to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FINE
+    except KeyboardInterrupt:
+        return 130
+    except MemoryError:
+        return _fail("not enough memory for this image")
+    except Exception as error:
+        if os.environ.get("STACKGAUGE_DEBUG"):
+            raise
+        return _fail(
+            f"internal error, please report it: {type(error).__name__}: {error} "
+            "(STACKGAUGE_DEBUG=1 shows where)"
+        )
+    return code
+
+
+def _fail(message: str) -> int:
+    line = " ".join(message.split())
+    print(f"stackgauge: {line}", file=sys.stderr)
+    return EXIT_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

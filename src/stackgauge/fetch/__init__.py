@@ -1,0 +1,1 @@
+"""Kernels from elsewhere, brought into the cache folder."""

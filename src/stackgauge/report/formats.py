@@ -1,0 +1,21 @@
+"""Rows as CSV and JSON, the same for every verb that prints a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
+
+
+def write_csv(out: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A header line and a line a row (RFC 4180, but for line ends); None is an empty field."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+
+
+def write_json(out: TextIO, schema: str, facts: Mapping[str, object]) -> None:
+    """One object whose first member names its schema and version."""
+    json.dump({"schema": schema, **facts}, out, ensure_ascii=False, separators=(",", ":"))
+    out.write("\n")

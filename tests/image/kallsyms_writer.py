@@ -14,8 +14,8 @@ class Layout:
     """What differs between the kernels' tables."""
 
     addresses: str  # pointers, offsets, percpu, in-place, words
-    first: bool  # the addresses are ahead of num_syms, as they were before 6.5
-    sequences: str  # none, middle (6.2), end (6.5)
+    first: bool  # the addresses are ahead of num_syms, as they were before 6.4
+    sequences: str  # none, middle (6.2), end (6.4)
     bits: int = 64
     order: str = "<"
     align: int = 8
@@ -32,8 +32,8 @@ LAYOUTS = {
     "5.10-s390": Layout("offsets", True, "none", 64, ">", text=0x100000),
     "6.2-x86": Layout("percpu", True, "middle"),
     "6.2-mips": Layout("offsets", True, "middle", 32, ">", 4, text=TEXT_32),
-    "6.5-x86": Layout("percpu", False, "end"),
-    "6.5-i386": Layout("offsets", False, "end", 32, align=4, text=TEXT_32),
+    "6.4-x86": Layout("percpu", False, "end"),
+    "6.4-i386": Layout("offsets", False, "end", 32, align=4, text=TEXT_32),
     "6.15-x86": Layout("offsets", False, "end"),
     "6.15-powerpc": Layout("offsets", False, "end", 64, ">", text=0xC000000000000000),
     "7.0-x86": Layout("in-place", False, "end", align=4),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from stackgauge.errors import InputError
 from stackgauge.image.source import Bytes, map_file
@@ -35,6 +34,7 @@ def archive_members(data: Bytes, path: str | os.PathLike[str]) -> Iterator[tuple
         InputError: the archive is broken, or a thin one's member cannot be read.
     """
     thin = data[:8].tobytes() == _THIN_MAGIC
+    folder = os.path.dirname(path)
     long_names = b""
     at = len(_MAGIC)
     # A member takes 60 bytes at least, so the file's size bounds this loop.
@@ -61,7 +61,7 @@ def archive_members(data: Bytes, path: str | os.PathLike[str]) -> Iterator[tuple
         text = _name(name, long_names)
         if not text:
             raise InputError(path, f"is broken: the archive member before {at:#x} has no name")
-        yield text, map_file(Path(path).parent / text) if thin else data[start : start + size]
+        yield text, map_file(os.path.join(folder, text)) if thin else data[start : start + size]
 
 
 def _name(field: bytes, long_names: bytes) -> str:

@@ -24,11 +24,13 @@ FORM_STRING = 0x08
 FORM_BLOCK1 = 0x0A
 FORM_REF_ADDR = 0x10
 FORM_STRP = 0x0E
-FORM_SEC_OFFSET = 0x17
 FORM_EXPRLOC = 0x18
 FORM_FLAG_PRESENT = 0x19
 FORM_LINE_STRP = 0x1F
 FORM_IMPLICIT_CONST = 0x21
+
+# Forms of an offset into another section; the first up to DWARF 3.
+OFFSET_FORMS = (0x06, 0x17)
 
 # How a form's bytes are counted, where they are not a fixed number (DWARF 5, section 7.5.6).
 LEB = -1
@@ -132,6 +134,8 @@ class Abbrevs:
 
     def mentioning(self, attr: int, forms: tuple[int, ...]) -> Positions:
         """Declarations that may have the attribute in one of the forms, all that do among them."""
+        if not len(self):
+            return np.zeros(0, np.int64)
         order = np.argsort(self.at)
         starts = self.at[order]
         found = [np.zeros(0, np.int64)]

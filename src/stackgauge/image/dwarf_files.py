@@ -22,16 +22,19 @@ _OLD_FILE = re.compile(rb"([^\0]+)\0" + _LEB + _LEB + _LEB)
 
 _LONGEST_NAME = 4096
 
+# Rows of varying size that are walked through; a unit of the kernel has 300 files.
+_MOST_WALKED = 4096
+
 
 class _BrokenError(Exception):
     """The table cannot be read."""
 
 
-def read_file_table(dwarf: Dwarf, offset: int) -> FileTable | None:
+def read_file_table(dwarf: Dwarf, offset: int, most: int) -> FileTable | None:
     """The table of files of the unit whose line numbers begin at ``offset``.
 
     Returns:
-        None where it is not there, broken, or not of DWARF 2 to 5.
+        None where it is not there, broken, longer than ``most`` bytes, or not of DWARF 2 to 5.
     """
     raw, begin, new, old = dwarf.line.data.data, *_HEADERS[dwarf.order]
     try:
@@ -39,16 +42,17 @@ def read_file_table(dwarf: Dwarf, offset: int) -> FileTable | None:
         head = new if version >= 5 else old
         at = offset + head.size
         end = at + head.unpack_from(raw, offset)[0]
-        if not 2 <= version <= 5 or end > offset + 4 + length or end > len(raw):
+        size = end - offset
+        if not 2 <= version <= 5 or size > min(4 + length, most) or end > len(raw):
             return None
         # Then the numbers of the line machine, the last of which is its first special opcode.
         opcodes = at + (5 if version >= 4 else 4)
         at = opcodes + raw[opcodes]
         if version < 5:
-            return _OldTable(bytes(raw[at:end]))
+            return _OldTable(size, bytes(raw[at:end]))
         raw = raw[:end]
         directories = _Rows(dwarf, raw, at)
-        return _Table(directories, _Rows(dwarf, raw, directories.end(), directories.count))
+        return _Table(size, directories, _Rows(dwarf, raw, directories.end(), directories.count))
     except (_BrokenError, IndexError, struct.error):
         return None
 
@@ -61,7 +65,11 @@ _HEADERS = {
 
 
 class FileTable:
-    """The files of one unit."""
+    """The files of one unit; ``size`` is how many bytes say them."""
+
+    def __init__(self, size: int) -> None:
+        """Begin a table."""
+        self.size = size
 
     def name(self, number: int) -> tuple[str, str]:
         """A file's directory, empty where that is the compilation's, and its name.
@@ -80,7 +88,8 @@ class FileTable:
 class _OldTable(FileTable):
     """Up to DWARF 4: strings, and files that say three numbers, the first their directory's."""
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, size: int, raw: bytes) -> None:
+        super().__init__(size)
         self._directories: list[bytes] = []
         if not raw.startswith(b"\0"):
             listed, _, raw = raw.partition(b"\0\0")
@@ -99,7 +108,8 @@ class _OldTable(FileTable):
 class _Table(FileTable):
     """DWARF 5: two tables that say themselves which columns they have."""
 
-    def __init__(self, directories: _Rows, files: _Rows) -> None:
+    def __init__(self, size: int, directories: _Rows, files: _Rows) -> None:
+        super().__init__(size)
         self._directories, self._files = directories, files
 
     def _name(self, number: int) -> tuple[str, str]:
@@ -150,6 +160,8 @@ class _Rows:
     def _at(self, number: int) -> int:
         if self._fixed:
             return self._first + number * self._fixed.size
+        if number > _MOST_WALKED:
+            raise _BrokenError
         at = self._first
         for _ in range(number):
             at = self._values(at)[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.image.dwarf_abbrev import FORM_ADDR, FORM_SEC_OFFSET
+from stackgauge.image.dwarf_abbrev import FORM_ADDR, OFFSET_FORMS
 from stackgauge.image.dwarf_bytes import Dwarf, Positions
 from stackgauge.image.dwarf_entries import AT_ADDR_BASE, AT_LOW_PC, AT_RANGES, Attribute
 from stackgauge.image.dwarf_units import Units
@@ -34,7 +34,7 @@ def beginnings(
         inside = at < len(dwarf.addr)
         where = np.where(inside, at, 0).astype(np.int64)
         address[indexed] = np.where(inside, dwarf.addr.numbers(dwarf.width, where), 0)
-    listed = np.flatnonzero((ranges.form == FORM_SEC_OFFSET) & (low.form == 0))
+    listed = np.flatnonzero(np.isin(ranges.form, OFFSET_FORMS) & (low.form == 0))
     if len(listed):
         address[listed] = first_of_ranges(dwarf, ranges.value[listed], units.version[unit[listed]])
     return address

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackgauge.image import dwarf_abbrev as forms
-from stackgauge.image.dwarf_abbrev import FORM_ADDR, FORM_SEC_OFFSET, FORM_SIZES, Lists
+from stackgauge.image.dwarf_abbrev import FORM_ADDR, FORM_SIZES, OFFSET_FORMS, Lists
 from stackgauge.image.dwarf_bytes import Positions
-from stackgauge.image.dwarf_entries import AT_FRAME_BASE, AT_LOW_PC, AT_RANGES
+from stackgauge.image.dwarf_entries import AT_FRAME_BASE, AT_HIGH_PC, AT_LOW_PC, AT_RANGES
 from stackgauge.image.dwarf_units import Units
 
 _FRAME_BASE_FORMS = (forms.FORM_EXPRLOC, forms.FORM_BLOCK1)
+
+_LENGTH_FORMS = (0x06, 0x07)
 
 # A form of varying size in front of the frame base makes the entry's beginning uncertain by so
 # many bytes. Strings in place are those that are shorter than an offset into .debug_str.
@@ -31,8 +33,8 @@ class Shapes:
         code: the number by which entries refer to it, int64.
         row: an index into the declarations' attributes, int64.
         before: bytes between the end of the code and the frame base, int64.
-        source: where the address stands: DW_AT_low_pc, DW_AT_ranges, or 0 where it must be
-            read forward, int64.
+        source: what can be read before the entry's beginning is known: the address, from
+            DW_AT_low_pc or DW_AT_ranges; else the length, from DW_AT_high_pc; else nothing, 0.
         back: bytes from there to the frame base, int64.
     """
 
@@ -86,11 +88,15 @@ def read_shapes(units: Units) -> tuple[Lists, Shapes]:
     first = lists.first[row]
 
     source, source_at = np.zeros((2, len(lists)), np.int64)
-    for name, form in ((AT_RANGES, FORM_SEC_OFFSET), (AT_LOW_PC, FORM_ADDR)):
-        here = np.flatnonzero((lists.attr == name) & (lists.form == form))
+    known = ((AT_HIGH_PC, _LENGTH_FORMS), (AT_RANGES, OFFSET_FORMS), (AT_LOW_PC, (FORM_ADDR,)))
+    for name, allowed in known:
+        here = np.flatnonzero((lists.attr == name) & np.isin(lists.form, allowed))
         source[owner[here]], source_at[owner[here]] = name, here
     at = source_at[row]
     steady = (at < base) & (lebs[at] == lebs[base]) & (strings[at] == strings[base])
+    back = fixed[base] - fixed[at]
+    # A length stands right before the frame base.
+    steady &= (source[row] != AT_HIGH_PC) | (back == size[at])
     kind = np.where(steady, source[row], 0)
 
     many_lebs, many_strings = lebs[base] - lebs[first], strings[base] - strings[first]
@@ -104,7 +110,7 @@ def read_shapes(units: Units) -> tuple[Lists, Shapes]:
         row=row[each],
         before=(fixed[base] - fixed[first])[each] + extra,
         source=kind[each],
-        back=np.where(kind > 0, fixed[base] - fixed[at], 0)[each],
+        back=np.where(kind > 0, back, 0)[each],
     )
 
 

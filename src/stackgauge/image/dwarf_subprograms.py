@@ -171,7 +171,8 @@ def _search_piece(data: Bytes, start: int, stop: int, low: int, high: int) -> Po
     if whole < len(matches):
         at = np.concatenate((at, np.flatnonzero(matches[whole:]) + whole))
     before: Positions = at + (start - 1)
-    return before[data.take(before, mode="clip") == 1]
+    fits: Positions = np.flatnonzero(data.take(before, mode="clip") == 1)
+    return before[fits]
 
 
 def _candidates(
@@ -186,7 +187,10 @@ def _candidates(
     hits, unit = hits[unit >= 0], unit[unit >= 0]
     for source, back, which in shapes.ways():
         near = np.arange(len(hits))
-        if source:
+        if source == AT_HIGH_PC:
+            length = units.dwarf.info.numbers(back, hits - back)
+            near = np.flatnonzero((length > 0) & (length <= _LONGEST_FUNCTION))
+        elif source:
             address = _address_at(units, source, hits - back, unit)
             near = np.flatnonzero(_wanted(address, starts, ends) >= 0)
         yield from _fitting(units, shapes.take(which), which, hits[near], unit[near])

@@ -19,6 +19,9 @@ from stackgauge.image.source import Bytes
 ET_REL = 1
 
 EM_386 = 3
+EM_MIPS = 8
+EM_PPC = 20
+EM_PPC64 = 21
 EM_X86_64 = 62
 EM_AARCH64 = 183
 
@@ -69,6 +72,7 @@ class Elf:
         order: NumPy's byte-order character, ``<`` or ``>``.
         machine: ``e_machine``.
         type: ``e_type``.
+        flags: ``e_flags``, whose meaning is the machine's; 0 where there is no such header.
         headers: the section headers, one row a section, fields as in the ABI without ``sh_``.
             Of a relocatable object, allocated sections have been given addresses one after the
             other from LAYOUT_BASE, so that code everywhere else can speak of addresses alone.
@@ -82,6 +86,8 @@ class Elf:
     type: int
     headers: NDArray[Any]
     _string_index: int = field(repr=False)
+    flags: int = 0
+    _unpacked: dict[int, Bytes] = field(default_factory=dict, repr=False)
 
     @property
     def relocatable(self) -> bool:
@@ -134,7 +140,7 @@ class Elf:
         )
 
     def contents(self, which: str | int | Section) -> Bytes:
-        """A section's bytes as they stand in the file; empty where it is absent or NOBITS."""
+        """A section's bytes, unpacked where they are compressed; empty if absent or NOBITS."""
         index = self._by_name.get(which) if isinstance(which, str) else which
         if isinstance(index, Section):
             index = index.index
@@ -144,7 +150,14 @@ class Elf:
         if header["type"] in (SHT_NOBITS, SHT_NULL):
             return self.data[:0]
         offset = int(header["offset"])
-        return self.data[offset : offset + int(header["size"])]
+        raw = self.data[offset : offset + int(header["size"])]
+        if not int(header["flags"]) & SHF_COMPRESSED:
+            return raw
+        if index not in self._unpacked:
+            from stackgauge.image.packed_sections import unpacked
+
+            self._unpacked[index] = unpacked(self, raw, self.names[index])
+        return self._unpacked[index]
 
     def words(self, which: str | int | Section, dtype: str) -> NDArray[Any]:
         """A section as an array of ``dtype`` (without byte order), a ragged end left off."""
@@ -179,7 +192,11 @@ class Elf:
 
     @cached_property
     def executable(self) -> NDArray[np.intp]:
-        """Indices of the sections that hold code, by ascending address."""
+        """Indices of the sections that hold code, by ascending address.
+
+        Data is none, even where it may be executed: x86 kernels have had such a ``.data`` since
+        6.16, in which a trampoline lies.
+        """
         flags = self.headers["flags"]
         code = (
             (flags & SHF_EXECINSTR != 0)
@@ -187,7 +204,8 @@ class Elf:
             & (self.headers["type"] != SHT_NOBITS)
             & (self.headers["size"] > 0)
         )
-        found = np.flatnonzero(code)
+        data = [name == ".data" or name.startswith(".data.") for name in self.names]
+        found = np.flatnonzero(code & ~np.array(data, bool))
         return found[np.argsort(self.headers["addr"][found], kind="stable")]
 
 
@@ -264,6 +282,7 @@ def parse_elf(data: Bytes, where: object) -> Elf:
         type=int(header["type"]),
         headers=_laid_out(headers, where) if int(header["type"]) == ET_REL else headers,
         _string_index=string_index,
+        flags=int(header["flags"]),
     )
     _check(elf)
     return elf

@@ -108,7 +108,7 @@ def flat_elf(flat: Flat, symbols: Symbols, where: object) -> tuple[Elf, Symbols]
 
 def _first_address(flat: Flat, symbols: Symbols) -> int | None:
     """Where the image's first byte lies: ``_text``; 0 where its symbols count from there."""
-    if len(symbols) and int(symbols.value[-1]) <= flat.memory:
+    if len(symbols) and int(symbols.value.max()) <= flat.memory:
         return 0
     text, start = symbols.find("_text"), symbols.find("_stext")
     if text is None and start and flat.machine == EM_AARCH64:

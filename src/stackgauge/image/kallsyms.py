@@ -12,14 +12,15 @@ are found by their structure. In every version there are, one after the other:
 
 The first character of a symbol's text is nm's letter, the rest its name. Since 6.2, and the stable
 kernels that took it over, ``seqs_of_names`` (3 bytes a symbol) lies after markers (60443c88f3a8);
-since 6.5 it has moved to the end (404bad70fcf7). The addresses are ahead of num_syms, or, since
-6.5, behind token_index. They are one of:
+since 6.4 it has moved to the end (404bad70fcf7). The addresses are ahead of num_syms, or, since
+6.4, behind token_index. They are one of:
 
     addresses      a pointer a symbol; where pointers have 32 bits also once more since 7.0
     offsets        u32 a symbol, from relative_base, a pointer that follows them
     offsets        i32 a symbol, of x86-64 before 6.15: negative ones count down from
                    relative_base - 1, the others are per-CPU symbols' absolute values
-    offsets        i32 a symbol, from the offset's own place, since 7.0 where pointers have 64 bits
+    offsets        i32 a symbol, from the offset's own place, since 7.0 where pointers have 64
+                   bits (a081b5789255)
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,9 +93,9 @@ def _image(
         elf, symbols = _flat(inner, where, system_map)
     if symbols.source == "system-map":
         _check_map(elf, symbols, system_map)
-    name = PurePath(member or path).name
-    while PurePath(name).suffix in _PACKED:
-        name = PurePath(name).stem
+    name = os.path.basename(member or path)
+    while name.endswith(_PACKED):
+        name = os.path.splitext(name)[0]
     return Image(os.fspath(path), member, name, _module(elf, name), elf, symbols)
 
 
@@ -161,7 +160,7 @@ def _check_map(elf: Elf, symbols: Symbols, system_map: object) -> None:
 
 def _module(elf: Elf, name: str) -> str:
     """What the kernel calls the module that an object is; else the object's stem."""
-    stem = PurePath(name).stem
+    stem = os.path.splitext(name)[0]
     if not elf.relocatable:
         return "vmlinux" if elf.section(".init.text") else stem
     this_module = elf.contents(".gnu.linkonce.this_module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ def map_file(path: str | os.PathLike[str]) -> Bytes:
     Raises:
         InputError: the file is missing, unreadable, not regular or empty.
     """
-    where = Path(path)
+    where = os.fspath(path)
     try:
         mode = os.stat(where).st_mode
         if stat.S_ISDIR(mode):
@@ -49,5 +48,5 @@ def map_file(path: str | os.PathLike[str]) -> Bytes:
     except OSError as error:
         raise InputError(where, (error.strerror or str(error)).lower()) from error
     except ValueError as error:  # an embedded NUL in the path
-        raise InputError(repr(str(where)), str(error)) from error
+        raise InputError(repr(where), str(error)) from error
     return np.frombuffer(mapped, dtype=np.uint8)

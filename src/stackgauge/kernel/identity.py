@@ -31,6 +31,8 @@ class Identity:
         compiler: what compiled it.
         build_id: the linker's hash of the image, in hex.
         thread_size: bytes of a task's stack.
+        red_zone: bytes below the stack pointer that each function may use besides its frame; 0 in
+            a kernel, which is compiled without.
         symbols: where the names come from: ``symtab``, ``kallsyms``, ``system-map`` or ``none``.
     """
 
@@ -39,28 +41,34 @@ class Identity:
     compiler: str | None
     build_id: str | None
     thread_size: int | None
+    red_zone: int
     symbols: str
 
 
-def identify(image: Image, architecture: str, config: dict[str, str] | None = None) -> Identity:
+def identify(
+    image: Image, architecture: str, config: dict[str, str] | None = None, red_zone: int = 0
+) -> Identity:
     """Read an image's identity.
 
     Args:
         image: the image.
         architecture: its architecture's name (``Isa.name``).
         config: the kernel's configuration, where the user gives one; else the image's own.
+        red_zone: that of the architecture (``Isa.red_zone``).
     """
     version, compiler = _banner(image)
+    vermagic = _vermagic(image.elf)
     thread_size = from_symbols(image.symbols)
     if thread_size is None:
         config = config or embedded_config(image.elf)
         thread_size = from_config(architecture, config) if config else None
     return Identity(
         architecture=architecture,
-        version=version or _vermagic(image.elf),
+        version=version or vermagic,
         compiler=_comment(image.elf) or compiler,
         build_id=build_id(image.elf),
         thread_size=thread_size,
+        red_zone=0 if version or vermagic else red_zone,
         symbols=image.symbols.source,
     )
 

@@ -2,18 +2,18 @@
 
 A faulting instruction goes to its fixup (``__ex_table``, arch/*/include/asm/extable.h), a static
 branch is a NOP that may become a jump (``__jump_table``, include/linux/jump_label.h), and an x86
-instruction may be replaced at boot (``.altinstructions``, arch/x86/include/asm/alternative.h).
+or arm64 instruction may be replaced at boot (``.altinstructions``, asm/alternative.h).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.image.elf import EM_386, EM_X86_64, Elf
+from stackgauge.image.elf import EM_386, EM_AARCH64, EM_X86_64, Elf, Section
 from stackgauge.image.source import Bytes
 from stackgauge.image.symbols import Symbols
 
@@ -57,7 +57,9 @@ def _table(elf: Elf, symbols: Symbols, contents: Contents, name: str) -> tuple[B
     return elf.at_addresses(start, stop), start
 
 
-def _self_relative(elf: Elf, raw: Bytes, address: int, size: int, fields: int) -> NDArray[Any]:
+def _self_relative(
+    elf: Elf, raw: Bytes, address: int, size: int, fields: int
+) -> NDArray[np.uint64]:
     """The first ``fields`` 32-bit words of each entry, each relative to its own address."""
     count = len(raw) // size
     words = raw[: count * size].view(elf.order + "i4").reshape(count, size // 4)[:, :fields]
@@ -67,8 +69,60 @@ def _self_relative(elf: Elf, raw: Bytes, address: int, size: int, fields: int) -
         return (words.astype(np.int64) + place + base).view(np.uint64)
 
 
+class _Layout(NamedTuple):
+    """How a table's entries begin: with two addresses, each relative to where it stands or not.
+
+    Attributes:
+        size: bytes of an entry.
+        relative: whether the two are 32 bits relative to themselves, or else whole addresses.
+    """
+
+    size: int
+    relative: bool
+
+
+def _layouts(elf: Elf, name: str) -> list[_Layout]:
+    """The layouts that a table may have.
+
+    An entry of the exception table may have a handler or a type behind its two addresses, which
+    x86 always has; one of static branches has a key (include/linux/jump_label.h).
+    """
+    word = elf.bits // 8
+    if name == "__jump_table":
+        return [_Layout(8 + word, relative=True), _Layout(3 * word, relative=False)]
+    if elf.machine in (EM_X86_64, EM_386):
+        return [_Layout(12, relative=True)]
+    return [
+        _Layout(8, relative=True),
+        _Layout(12, relative=True),
+        _Layout(2 * word, relative=False),
+    ]
+
+
+def _entries(elf: Elf, raw: Bytes, address: int, layout: _Layout) -> NDArray[np.uint64]:
+    """The two addresses of each entry, (n, 2); none where the layout does not fit the table."""
+    if len(raw) % layout.size:
+        return np.zeros((0, 2), np.uint64)
+    if layout.relative:
+        return _self_relative(elf, raw, address, layout.size, 2)
+    words = raw.view(f"{elf.order}u{elf.bits // 8}").reshape(-1, layout.size // (elf.bits // 8))
+    return words[:, :2].astype(np.uint64)
+
+
+def _in_code(elf: Elf, addresses: Addresses) -> NDArray[np.bool_]:
+    """Which addresses lie in a section of code."""
+    start = elf.headers["addr"][elf.executable].astype(np.uint64)
+    end = start + elf.headers["size"][elf.executable].astype(np.uint64)
+    at = np.searchsorted(start, addresses, side="right") - 1
+    inside: NDArray[np.bool_] = (at >= 0) & (addresses < np.append(end, np.uint64(0))[at])
+    return inside
+
+
 def table_jumps(elf: Elf, symbols: Symbols, contents: Contents) -> Jumps:
     """The edges of the exception table and of the static branches.
+
+    The tables' layouts differ between architectures and releases, so they are probed: a table has
+    the one by which most of its entries lead from code to code.
 
     Args:
         elf: the image; ``contents`` gives a section's bytes, relocated where it is an object.
@@ -76,20 +130,20 @@ def table_jumps(elf: Elf, symbols: Symbols, contents: Contents) -> Jumps:
         contents: section name to bytes.
 
     Returns:
-        Both tables' edges; none where the image has no such tables or where their layout is that
-        of an architecture with absolute entries.
+        Both tables' edges; none where the image has no such tables or they are not understood.
     """
-    edges = []
-    # Both tables' entries are 12 (extable) and 16 bytes (jump_entry with a 64-bit key).
-    sizes = {"__ex_table": 12, "__jump_table": 16 if elf.bits == 64 else 12}
-    for name, size in sizes.items():
+    edges = [np.zeros((0, 2), np.uint64)]
+    for name in ("__ex_table", "__jump_table"):
         raw, address = _table(elf, symbols, contents, name)
-        if len(raw) >= size and len(raw) % size == 0:
-            edges.append(_self_relative(elf, raw, address, size, 2))
-    if not edges:
-        return NO_JUMPS
-    pairs = np.concatenate(edges)
-    return Jumps(np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1]))
+        # Two or three layouts each.
+        for layout in _layouts(elf, name):
+            pairs = _entries(elf, raw, address, layout)
+            sound = _in_code(elf, pairs.reshape(-1)).reshape(-1, 2).all(axis=1)
+            if 2 * int(sound.sum()) > len(pairs):
+                edges.append(pairs[sound])
+                break
+    source, target = np.concatenate(edges).T
+    return Jumps(np.ascontiguousarray(source), np.ascontiguousarray(target))
 
 
 # Bytes of a struct alt_instr, and where its replacement's length stands in it: since 6.3 with
@@ -98,27 +152,42 @@ _ALTERNATIVES = ((14, 13), (12, 11), (13, 11))
 
 
 def replacements(elf: Elf, contents: Contents) -> Replacements:
-    """The alternatives of an x86 image; none elsewhere.
-
-    The layout is probed: it is the one by which every entry's replacement lies in
-    ``.altinstr_replacement``.
-    """
-    raw = contents(".altinstructions")
-    table, pool = elf.section(".altinstructions"), elf.section(".altinstr_replacement")
-    if elf.machine not in (EM_X86_64, EM_386) or table is None or pool is None:
+    """The alternatives of an x86 or arm64 image; none elsewhere."""
+    raw, table = contents(".altinstructions"), elf.section(".altinstructions")
+    if table is None or not len(raw):
         return NO_REPLACEMENTS
+    if elf.machine in (EM_X86_64, EM_386):
+        return _x86_replacements(elf, raw, table)
+    if elf.machine == EM_AARCH64:
+        return _arm64_callbacks(elf, raw, table)
+    return NO_REPLACEMENTS
+
+
+def _x86_replacements(elf: Elf, raw: Bytes, table: Section) -> Replacements:
+    """The layout is probed: that by which all replacements lie in ``.altinstr_replacement``."""
+    pool = elf.section(".altinstr_replacement")
     for size, length_at in _ALTERNATIVES:
-        if not len(raw) or len(raw) % size:
+        if len(raw) % size or pool is None:
             continue
-        entries = raw.reshape(-1, size)
-        words = np.ascontiguousarray(entries[:, :8]).view(elf.order + "i4").astype(np.int64)
-        place = table.address + np.arange(len(entries), dtype=np.uint64) * np.uint64(size)
-        with np.errstate(over="ignore"):
-            site = place + words[:, 0].view(np.uint64)
-            start = place + np.uint64(4) + words[:, 1].astype(np.int64).view(np.uint64)
-        end = start + entries[:, length_at]
+        words = _self_relative(elf, raw, table.address, size, 2)
+        site, start = words[:, 0], words[:, 1]
+        end = start + raw.reshape(-1, size)[:, length_at]
         inside = (start >= pool.address) & (end <= np.uint64(pool.address + pool.size))
         # A replacement of no bytes (NOPs alone) may have its address anywhere.
         if inside[end > start].all():
             return Replacements(site, start, end)
     return NO_REPLACEMENTS
+
+
+def _arm64_callbacks(elf: Elf, raw: Bytes, table: Section) -> Replacements:
+    """Where a callback patches an arm64 image: it may make a branch a NOP.
+
+    struct alt_instr of arch/arm64/include/asm/alternative.h; a replacement of no bytes stands for
+    a callback. The others never touch the stack: they are barriers, system registers and PAC.
+    """
+    size, length_at = 12, 11
+    if len(raw) % size:
+        return NO_REPLACEMENTS
+    callback = raw.reshape(-1, size)[:, length_at] == 0
+    site = _self_relative(elf, raw, table.address, size, 1)[callback, 0]
+    return Replacements(site, site, site)

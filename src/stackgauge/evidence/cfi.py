@@ -133,7 +133,8 @@ def _kept(entries: Entries, other: _Fdes) -> tuple[NDArray[np.intp], int]:
 
 def _executed(entries: Entries, kept: NDArray[np.intp]) -> tuple[list[_Held], int]:
     """The rules of the FDEs at some ascending indices, and how many can't be executed."""
-    initial = execute(entries.cies, NO_REGISTER, NO_OFFSET)
+    # GCC's CIEs of MIPS name the CFA's register without an offset, which is 0 then.
+    initial = execute(entries.cies, NO_REGISTER, 0)
     last = np.searchsorted(initial.program, np.arange(len(entries.cies)), side="right") - 1
     batches = []
     broken = first = 0

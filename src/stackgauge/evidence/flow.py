@@ -529,7 +529,8 @@ def _takes_stack(steps: Steps, blocks: _Blocks, transform: _Transform) -> NDArra
     """Which blocks have a step that can make the stack deeper, or may do so unseen."""
     moving = transform.moving[: len(transform.block_of)]
     effect, value = steps.effect[moving], steps.value[moving]
-    harmless = (effect == Effect.COPY) | (effect == Effect.ADD) & (value >= 0)
+    harmless = (effect == Effect.COPY) | (effect == Effect.MOVE)
+    harmless |= (effect == Effect.ADD) & (value >= 0)
     takes = np.zeros(blocks.count, bool)
     takes[transform.block_of[~harmless]] = True
     return takes

@@ -1,9 +1,10 @@
 """ORC: what objtool found out about the stack at every instruction of an x86-64 kernel.
 
 Source: tools/objtool/include/objtool/orc.h and arch/x86/include/asm/orc_types.h. The fields of an
-entry have moved: up to 6.3 a CALL entry had type 0, since 6.4 type 0 is an undefined one
-(commit fb799447ae29, "x86,objtool: Split UNWIND_HINT_EMPTY in two"). Which of the two an image
-has is probed: nearly every entry is a CALL.
+entry have changed: up to 6.3 a CALL entry had type 0, since 6.4 type 0 is an undefined one
+(commit fb799447ae29, "x86,objtool: Split UNWIND_HINT_EMPTY in two"); and the registers have been
+numbered anew by 7.2, where rsp and rdi have each other's old number. Which an image has is
+probed: nearly every entry is a CALL and counts from rsp.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from stackgauge.image.source import Bytes
 
 ENTRY = np.dtype([("sp_offset", "<i2"), ("bp_offset", "<i2"), ("flags", "<u2")])
 
-# ORC_REG_SP; every other register says only where the caller's frame is.
+# ORC_REG_UNDEFINED, and what ORC_REG_SP may be; every other register says only where the caller's
+# frame is.
 REG_UNDEFINED = 0
-REG_SP = 5
+_REG_SP = (5, 3)
 
 # Bytes of struct pt_regs, and of the part of it that the processor pushes (arch/x86/include/asm/
 # ptrace.h): an entry of type REGS or REGS_PARTIAL tells where it begins, not where it ends.
@@ -35,7 +37,8 @@ _NEW_CALL, _NEW_REGS, _NEW_PARTIAL = 2, 3, 4
 
 def _kinds(flags: NDArray[np.uint16]) -> tuple[NDArray[np.bool_], ...]:
     """Masks of the entries that are calls, full registers, and an interrupt's frame alone."""
-    from_sp = flags & 15 == REG_SP
+    used = np.bincount(flags & 15, minlength=16)
+    from_sp = flags & 15 == max(_REG_SP, key=lambda register: used[register])
     types = flags >> 8 & 7
     new = int((types[from_sp] == _NEW_CALL).sum()) * 2 > int(from_sp.sum())
     if not new:

@@ -11,6 +11,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from stackgauge.image.arrays import sorted_unique
+
 # ``depth`` of a row whose evidence cannot say it, and ``most`` of one without a limit.
 UNKNOWN = -1
 NO_LIMIT = 1 << 30
@@ -183,8 +185,9 @@ def deeper(one: Rows, two: Rows) -> Rows:
         one: rows that say which code is meant: the result covers theirs alone.
         two: the other table.
     """
-    inside = sample(one, two.start) >= 0
-    cuts = np.unique(np.concatenate([one.start, one.end, two.start[inside]]))
+    bounds = np.concatenate([two.start, two.end])
+    bounds = bounds[sample(one, bounds) >= 0]
+    cuts = sorted_unique(np.concatenate([one.start, one.end, bounds]))
     at = sample(one, cuts)
     cuts, at = cuts[at >= 0], at[at >= 0]
     other = sample(two, cuts)

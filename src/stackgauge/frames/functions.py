@@ -122,7 +122,9 @@ def find_functions(elf: Elf, symbols: Symbols, isa: Isa, begins: NDArray[np.uint
     end = np.minimum(start + size, limit)
     open_ended = np.flatnonzero(size == 0)
     end[open_ended] = code_end(elf, isa, start[open_ended], limit[open_ended])
+    # One with nothing but padding up to the next is a mark between functions (__sched_text_end).
     keep = end > start
+    keep[open_ended] &= first_code(elf, isa, start[open_ended], end[open_ended]) < end[open_ended]
     start, end, section, chosen = start[keep], end[keep], section[keep], chosen[keep]
     gaps = _unnamed(elf, symbols, isa, begins, start, end, section)
     start = np.concatenate([start, gaps[0]])

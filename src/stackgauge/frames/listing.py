@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stackgauge.evidence.table import UNKNOWN, Evidence
 from stackgauge.frames.functions import origin
-from stackgauge.frames.measure import Frames, Kind
+from stackgauge.frames.measure import Frames, Kind, printed
 from stackgauge.frames.source_lines import bodies_between, source_lines
 
 
@@ -63,7 +63,8 @@ def list_frames(
             listed whatever the minimum, since it may be larger.
         top: how many to list at most.
         match: what the function's name must match (anywhere in it).
-        pieces: whether cold pieces are listed apart.
+        pieces: whether cold pieces are listed apart from their functions, each with the peak of
+            its own code.
 
     Returns:
         The largest first; those that are not known have the place of what they use at least.
@@ -73,13 +74,14 @@ def list_frames(
     rows = np.concatenate([np.zeros(0, np.intp), *chosen])
     empty: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
     pairs = list(zip(measured, chosen, strict=True))
-    size = np.concatenate(empty + [frames.frame[some] for frames, some in pairs])
+    size = np.concatenate(empty + [_sizes(frames, pieces)[1][some] for frames, some in pairs])
     order = np.lexsort((rows, which, -size))[:top]
     which, rows = which[order], rows[order]
     result: list[FrameRow | None] = [None] * len(order)
     for index, frames in enumerate(measured):
         places = np.flatnonzero(which == index)
-        for place, row in zip(places.tolist(), _named(frames, rows[places]), strict=True):
+        named = _named(frames, rows[places], pieces)
+        for place, row in zip(places.tolist(), named, strict=True):
             result[place] = row
     return [row for row in result if row is not None]
 
@@ -87,7 +89,7 @@ def list_frames(
 def _choose(
     frames: Frames, minimum: int, match: re.Pattern[str] | None, pieces: bool
 ) -> NDArray[np.intp]:
-    wanted = (frames.frame >= minimum) | (frames.kind == Kind.UNKNOWN)
+    wanted = (_sizes(frames, pieces)[1] >= minimum) | (frames.kind == Kind.UNKNOWN)
     if not pieces:
         wanted &= frames.functions.parent < 0
     rows = np.flatnonzero(wanted)
@@ -98,7 +100,14 @@ def _choose(
     return rows[matching]
 
 
-def _named(frames: Frames, rows: NDArray[np.intp]) -> list[FrameRow]:
+def _sizes(frames: Frames, pieces: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The least and the printed figure of each entry, as functions or as pieces of code."""
+    if pieces:
+        return frames.pieces.depth, printed(frames.pieces.depth, frames.pieces.most)
+    return frames.least, frames.frame
+
+
+def _named(frames: Frames, rows: NDArray[np.intp], pieces: bool) -> list[FrameRow]:
     """The rows of one image; a loop over the functions that are printed, for their strings."""
     if not len(rows):
         return []
@@ -112,9 +121,11 @@ def _named(frames: Frames, rows: NDArray[np.intp]) -> list[FrameRow]:
         address = start - image.elf.headers["addr"][functions.section[rows]].astype(np.uint64)
     kinds = [kind.name.lower() for kind in Kind]
     evidence = [one.name.lower() for one in Evidence]
+    least, size = _sizes(frames, pieces)
+    proof = frames.pieces.evidence if pieces else frames.evidence
     columns = zip(
-        address.tolist(), frames.frame[rows].tolist(), frames.least[rows].tolist(),
-        frames.kind[rows].tolist(), frames.evidence[rows].tolist(), names,
+        address.tolist(), size[rows].tolist(), least[rows].tolist(),
+        frames.kind[functions.routine[rows]].tolist(), proof[rows].tolist(), names,
         sources.file, sources.line.tolist(), functions.aliases(rows), strict=True,
     )  # fmt: skip
     return [
@@ -123,7 +134,7 @@ def _named(frames: Frames, rows: NDArray[np.intp]) -> list[FrameRow]:
             frame=frame if kind != Kind.UNKNOWN else None,
             least=least if least != UNKNOWN else None,
             kind=kinds[kind],
-            evidence=evidence[proof],
+            evidence=evidence[shown],
             function=name,
             module=image.module,
             file=file,
@@ -132,7 +143,7 @@ def _named(frames: Frames, rows: NDArray[np.intp]) -> list[FrameRow]:
             origin=origin(name),
             object=image.name,
         )
-        for place, frame, least, kind, proof, name, file, line, aliases in columns
+        for place, frame, least, kind, shown, name, file, line, aliases in columns
     ]
 
 

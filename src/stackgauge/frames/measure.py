@@ -51,6 +51,8 @@ class Kind(IntEnum):
 class Frames:
     """Frames of an image, one entry a stretch of code, in the order of ``functions``.
 
+    The frame of a function is that of all its stretches; a cold piece's own entry says nothing.
+
     Attributes:
         image: what was measured.
         isa: its architecture.
@@ -59,6 +61,7 @@ class Frames:
         most: bytes that it uses at most, NO_LIMIT where there is none, int32.
         kind: Kind, uint8.
         evidence: Evidence, uint8.
+        pieces: the peak of each stretch by itself.
         rows: the rows of the functions that no table settles, as the instructions say.
         contents: gives a section's bytes, relocated where the image is an object.
     """
@@ -70,13 +73,19 @@ class Frames:
     most: NDArray[np.int32]
     kind: NDArray[np.uint8]
     evidence: NDArray[np.uint8]
+    pieces: Peaks
     rows: Rows
     contents: Callable[[str | int], Bytes]
 
     @cached_property
     def frame(self) -> NDArray[np.int32]:
         """The figure that is printed: ``most``, or ``least`` where there is no limit."""
-        return np.where(self.most >= NO_LIMIT, self.least, self.most)
+        return printed(self.least, self.most)
+
+
+def printed(least: NDArray[np.int32], most: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The figure to print for a range: the most, or the least where there is no limit."""
+    return np.where(most >= NO_LIMIT, least, most)
 
 
 class Measurer:
@@ -191,7 +200,8 @@ def measure(image: Image) -> Frames:
     work = Measurer(image)
     functions = work.functions
     routine, table = functions.routine, work.table
-    whole = judge(work.peaks(table), routine, len(functions))
+    pieces = work.peaks(table)
+    whole = judge(pieces, routine, len(functions))
     rows = no_rows()
     # A function of which any piece is not settled is read whole.
     rest = ~whole.settled[routine]
@@ -199,8 +209,11 @@ def measure(image: Image) -> Frames:
         rest[:] = True
     if rest.any():
         rows, read = work.instructions(rest, table)
-        for field in fields(Judged):
-            getattr(whole, field.name)[rest] = getattr(read, field.name)[rest]
+        inside = peaks(rows, functions.start[rest], functions.end[rest])
+        for ours, theirs in ((whole, read), (pieces, inside)):
+            for field in fields(ours):
+                column = getattr(theirs, field.name)
+                getattr(ours, field.name)[rest] = column if theirs is inside else column[rest]
     # Of a function without a limit only the least is said, and code that is not understood
     # can't make that less.
     endless = whole.dynamic & (whole.most >= NO_LIMIT)
@@ -215,6 +228,7 @@ def measure(image: Image) -> Frames:
         whole.most,
         kind,
         whole.evidence,
+        pieces,
         rows,
         work.contents,
     )

@@ -44,7 +44,7 @@ class SourceTree:
             while path.startswith("../"):
                 path = path[3:]
             return path
-        compilation = posixpath.normpath(compilation) if compilation else "/"
+        compilation = posixpath.normpath(posixpath.join("/", compilation))
         for top in (compilation, self._landmark_root(), _common(compilation, path)):
             if top.strip("/") and path.startswith(top.rstrip("/") + "/"):
                 return path[len(top.rstrip("/")) + 1 :]
@@ -54,8 +54,8 @@ class SourceTree:
         """The kernel's source tree, from a path of which its place in the tree is known."""
         if self._root is None:
             self._root = ""
-            for section in (".debug_line_str", ".debug_str"):
-                raw = bytes(self._dwarf.contents(section).data)
+            for section in (self._dwarf.line_strings, self._dwarf.strings):
+                raw = section.data.tobytes()
                 for landmark in _LANDMARKS:
                     end = raw.find(landmark)
                     begin = raw.rfind(b"\0", 0, max(end, 0)) + 1

@@ -67,9 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _note_dynamic(listing: Listing) -> None:
     """Name the functions whose figures are no upper limit, which the lines have no place for."""
     names = [
-        name
-        for name, dynamic in zip(listing.function, listing.dynamic, strict=True)
-        if dynamic
+        name for name, dynamic in zip(listing.function, listing.dynamic, strict=True) if dynamic
     ]
     if names:
         more = ", ..." if len(names) > _NAMED else ""

@@ -1,4 +1,4 @@
-"""A64 code for tests, written as a listing: an instruction's word and what it says, line by line."""
+"""A64 code for tests, written as a listing: in each line a word and what it says."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def words_of(listing: str) -> list[int]:
         if mnemonic in _UNKNOWN:
             continue
         _, _, *said = next(engine.disasm_lite(words[-1].to_bytes(4, "little"), 0))
-        branches = mnemonic[0] == "b" and "#" not in text or mnemonic in ("cbz", "tbnz")
-        assert _plain(" ".join(said)) == _plain(text) or branches and said[0] == mnemonic, line
+        branches = (mnemonic[0] == "b" and "#" not in text) or mnemonic in ("cbz", "tbnz")
+        assert _plain(" ".join(said)) == _plain(text) or (branches and said[0] == mnemonic), line
     return words
 
 

@@ -16,7 +16,8 @@ from tests.oracles.arm64_steps import said
 from tests.oracles.objdump import OBJDUMP, disassemble
 
 # Those whose code is in one section.
-OBJECTS = sorted((Path(__file__).parents[1] / "corpus" / "objects").glob("arm64-*[!s].o"))
+FOLDER = Path(__file__).parents[1] / "corpus" / "objects"
+OBJECTS = sorted(path for path in FOLDER.glob("arm64-*.o") if "sections" not in path.stem)
 
 _MOVES = (Effect.ADD, Effect.RESTORE, Effect.ALIGN, Effect.DYNAMIC, Effect.LOST)
 
@@ -24,8 +25,8 @@ _MOVES = (Effect.ADD, Effect.RESTORE, Effect.ALIGN, Effect.DYNAMIC, Effect.LOST)
 def differences(path: Path, section: str) -> tuple[int, list[str]]:
     """How many instructions matter to binutils, and those that we read otherwise.
 
-    Zeros (UDF) are left out, and so are targets that are still to be relocated: the instruction
-    then leads to itself.
+    Zeros (UDF) and data are left out, and so are targets that are still to be relocated: the
+    instruction then leads to itself.
     """
     elf = parse_elf(map_file(path), path)
     found = elf.section(section)
@@ -44,14 +45,12 @@ def differences(path: Path, section: str) -> tuple[int, list[str]]:
             flows[at] = flow, target
     count, wrong = 0, []
     for one in disassemble(path, "arm64", section):
-        if one.mnemonic == "udf":
+        if one.mnemonic == "udf" or one.mnemonic[0] == ".":
             continue
         truth = said(one)
         count += truth.moves or truth.flow != Flow.NEXT
         added = [] if truth.added is None else [(Effect.ADD, truth.added)]
-        good = (one.address in moves) == truth.moves and (
-            not added or moves[one.address] == added
-        )
+        good = (one.address in moves) == truth.moves and (not added or moves[one.address] == added)
         flow, target = flows.get(one.address, (Flow.NEXT, 0))
         good &= flow == truth.flow
         good &= target == truth.target or (elf.relocatable and target == one.address)

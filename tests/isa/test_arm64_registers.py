@@ -14,7 +14,8 @@ FORGET = NOTHING << 24
 def last(listing: str) -> list[tuple[Effect, int, int]]:
     """The effects of the last instruction: effect, slot, value."""
     steps = rows(read(listing))
-    return [tuple(row[1:]) for row in steps if row[0] == listing.strip().count("\n")]
+    place = listing.strip().count("\n")
+    return [(effect, slot, value) for at, effect, slot, value in steps if at == place]
 
 
 @pytest.mark.parametrize(
@@ -239,13 +240,15 @@ def test_two_arrays_made_side_by_side_are_not_mixed_up() -> None:
             """
         )
     )
-    assert [row for row in found if row[0] == 3][0][:2] == (3, Effect.RESTORE)
+    assert next(row for row in found if row[0] == 3)[:2] == (3, Effect.RESTORE)
     assert [row for row in found if row[0] == 4] == [(4, Effect.LOST, 0, 0)]
 
 
 @pytest.mark.parametrize("guard", [12, 16])
 def test_a_loop_of_probes_is_one_move(guard: int) -> None:
-    page = "d14043ff sub sp, sp, #16, lsl #12" if guard == 16 else "d14007ff sub sp, sp, #1, lsl #12"
+    page = (
+        "d14043ff sub sp, sp, #16, lsl #12" if guard == 16 else "d14007ff sub sp, sp, #1, lsl #12"
+    )
     steps = read(
         f"""
         d141efe9 sub x9, sp, #123, lsl #12

@@ -72,6 +72,12 @@ def test_known_lengths(code: str, length: int) -> None:
     assert lengths(bytes.fromhex(code), 64)[0] == length
 
 
+@given(st.binary(min_size=1, max_size=40), st.sampled_from([32, 64]))
+def test_no_bytes_make_stepping_stand_still(code: bytes, bits: int) -> None:
+    assert min(lengths(code, bits)) >= 1
+    assert min(lengths(code + b"\x66", bits)) >= 1
+
+
 @given(
     st.lists(st.integers(1, 5), min_size=1, max_size=300),
     st.lists(st.integers(0, 290), min_size=1, max_size=200, unique=True),

@@ -145,8 +145,8 @@ class Isa:
         cfa_bias: what to take from a CFA's offset to have the depth (160 on s390, else 0).
         instruction_alignment: what addresses of instructions are multiples of, in bytes.
         filler: the bytes that padding between functions consists of.
-        cfi_is_complete: whether call frame information sees every instruction that takes stack;
-            it does not where inline assembly and alternatives push.
+        red_zone: bytes below the stack pointer that a function of a user program may use without
+            moving it; they are in no frame.
         read: the stack steps of the code in the given ranges of one section. Bytes that are no
             instruction end a range early; they never raise.
     """
@@ -159,5 +159,5 @@ class Isa:
     cfa_bias: int
     instruction_alignment: int
     filler: bytes
-    cfi_is_complete: bool
     read: Callable[[Code, Ranges], Steps]
+    red_zone: int = 0

@@ -24,13 +24,13 @@ class Collector:
         start: NDArray[np.intp],
         end: NDArray[np.intp],
         *,
-        effect: Effect = Effect.NONE,
+        effect: Effect | NDArray[np.uint8] = Effect.NONE,
         value: int | NDArray[np.int32] = 0,
         slot: int | NDArray[np.uint8] = 0,
-        flow: Flow = Flow.NEXT,
+        flow: Flow | NDArray[np.uint8] = Flow.NEXT,
         target: NDArray[np.uint64] | None = None,
     ) -> None:
-        """Add instructions of one effect and flow; ``start`` and ``end`` are offsets."""
+        """Add instructions; ``start`` and ``end`` are offsets."""
         if not len(start):
             return
         columns = (start, end, effect, slot, value, flow, 0 if target is None else target)

@@ -20,6 +20,5 @@ ARM64 = Isa(
     cfa_bias=0,
     instruction_alignment=4,
     filler=FILLER,
-    cfi_is_complete=True,
     read=read_arm64,
 )

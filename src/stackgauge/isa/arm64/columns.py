@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.isa.arm64.text import WORD, Indices, Text
 from stackgauge.isa.model import Effect, Flow, Steps
+from stackgauge.isa.words import WORD, Indices, Text
 
 _FIELDS = {
     "at": np.int64,

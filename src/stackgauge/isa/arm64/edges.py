@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from stackgauge.isa.arm64 import forms
 from stackgauge.isa.arm64.encoding import Words, field, signed_field
 from stackgauge.isa.arm64.forms import of_form
-from stackgauge.isa.arm64.text import Indices, Text
 from stackgauge.isa.model import Flow
+from stackgauge.isa.words import Indices, Text
 
 # The form, where it goes, and the field of the distance in words.
 _DIRECT = (
@@ -80,7 +80,11 @@ def read_ends(at: Indices, words: Words) -> Ends:
 
 
 def line_begins(text: Text, edges: Edges, ends: Ends) -> NDArray[np.bool_]:
-    """Which words control can come to from elsewhere than from the word before, (n + 1,)."""
+    """Which words control can come to from elsewhere than from the word before, (n + 1,).
+
+    Jump tables and the kernel's static branches may lead to others, which is not seen here; what
+    is looked for in a line, compilers keep next to its use.
+    """
     begins = np.zeros(len(text.words) + 1, bool)
     begins[edges.target[(edges.target >= 0) & (edges.target < len(begins))]] = True
     begins[edges.at[edges.flow == Flow.JUMP] + 1] = True

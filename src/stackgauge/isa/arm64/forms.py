@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackgauge.isa.arm64.encoding import SP, Words, matches
-from stackgauge.isa.arm64.text import Indices
+from stackgauge.isa.words import Indices
 
 # Why an instruction of a form matters: it redirects the flow, it moves the stack pointer, or it
 # does the latter where its Rn (BASE) or Rd (DESTINATION) is that.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stackgauge.isa.arm64 import forms
 from stackgauge.isa.arm64.encoding import SP, Words, base, destination, field, signed_field
 from stackgauge.isa.arm64.forms import Form, of_form
-from stackgauge.isa.arm64.text import Indices, Text
+from stackgauge.isa.words import Indices, Text
 
 # A vector register has 16 to 256 bytes (Arm ARM, B1.4.2); ADDPL counts eighths of one.
 _SHORTEST, _LONGEST = 16, 256

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from stackgauge.isa.arm64.edges import Edges
 from stackgauge.isa.arm64.encoding import SP, field, matches
 from stackgauge.isa.arm64.moves import Amounts
-from stackgauge.isa.arm64.text import Text
 from stackgauge.isa.model import Flow
+from stackgauge.isa.words import Text
 
 # Where the compare can stand and the loop begin and end, in words from the subtraction.
 _COMPARE = (-2, 1, 2, 3)

@@ -16,10 +16,10 @@ from stackgauge.isa.arm64.forms import candidates
 from stackgauge.isa.arm64.moves import Moves, read_moves, relayed
 from stackgauge.isa.arm64.probes import Probes, find_probes
 from stackgauge.isa.arm64.slots import Slots, add_frame_copies
-from stackgauge.isa.arm64.text import Indices, Text, text_of
 from stackgauge.isa.arm64.trace import Tracer
 from stackgauge.isa.arm64.writes import SP_BIT, written_registers
 from stackgauge.isa.model import NO_AMOUNT, Code, Effect, Ranges, Steps
+from stackgauge.isa.words import Indices, Text, text_of
 
 # At most so many instructions of a section are followed one by one, which bounds the time that a
 # made-up file can take. A kernel has some hundreds of them.

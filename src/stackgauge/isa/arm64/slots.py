@@ -13,8 +13,8 @@ from stackgauge.isa.arm64.columns import Columns
 from stackgauge.isa.arm64.encoding import FRAME_POINTER, SP
 from stackgauge.isa.arm64.follow import SCRATCH, Row
 from stackgauge.isa.arm64.moves import Copies
-from stackgauge.isa.arm64.text import Indices, Text
 from stackgauge.isa.model import SAVED, Effect
+from stackgauge.isa.words import Indices, Text
 
 # The frame pointer always has slot 0, since a piece of the function that lies apart (``.cold``)
 # may use it. The last slot but SAVED is never written: what is copied from it is not known.

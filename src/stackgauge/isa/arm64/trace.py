@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.isa.arm64.amounts import ANY, Amount, extended, known, result
+from stackgauge.isa.amount import ANY, Amount, known
+from stackgauge.isa.arm64.amounts import extended, result
 from stackgauge.isa.arm64.encoding import SP, Words, bitmask_immediate
 from stackgauge.isa.arm64.forms import ADD_EXTENDED, ADD_IMMEDIATE, ADD_TAG, AND_IMMEDIATE
 

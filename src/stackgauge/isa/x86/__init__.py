@@ -10,8 +10,9 @@ from stackgauge.isa.x86.reader import read_x86
 # int3, zero, and what the NOPs of several bytes are made of (arch/x86/include/asm/nops.h).
 FILLER = bytes.fromhex("cc 00 90 66 2e 0f 1f 40 44 80 84")
 
-# System V ABI, AMD64 supplement, 3.2.2: a call pushes the return address, and DWARF register 7 is
-# rsp (figure 3.36). The kernel keeps the stack aligned to 8 only (-mpreferred-stack-boundary=3).
+# System V ABI, AMD64 supplement: a call pushes the return address, and 128 bytes below the stack
+# pointer are the function's (3.2.2); DWARF register 7 is rsp (figure 3.36). The kernel keeps the
+# stack aligned to 8 only (-mpreferred-stack-boundary=3).
 X86_64 = Isa(
     name="x86_64",
     bits=64,
@@ -21,6 +22,6 @@ X86_64 = Isa(
     cfa_bias=0,
     instruction_alignment=1,
     filler=FILLER,
-    cfi_is_complete=False,
     read=partial(read_x86, bits=64),
+    red_zone=128,
 )

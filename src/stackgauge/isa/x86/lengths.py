@@ -60,7 +60,8 @@ def instruction_lengths(buffer: Bytes, bits: int) -> NDArray[np.uint8]:
     _add_modrm(length, shrinks, words, np.flatnonzero(words & HAS_MODRM), pairs)
     _vector(length, shrinks, buffer, count, bits, pairs)
     _prefixed(length, shrinks, buffer, np.flatnonzero(words & IS_PREFIX))
-    return np.minimum(length, LONGEST, out=length)
+    # At the end a prefix may have nothing to be a prefix of; stepping must still go on.
+    return np.clip(length, 1, LONGEST, out=length)
 
 
 def _add_modrm(

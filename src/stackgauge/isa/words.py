@@ -1,4 +1,4 @@
-"""A section's code as words, and which of them are to be read."""
+"""A section's code as instruction words of one width, and which of them are to be read."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.isa.arm64.encoding import Words
 from stackgauge.isa.model import Code, Ranges
 
 Indices = NDArray[np.intp]
+Words = NDArray[np.uint32]
 
 WORD = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """Code as instruction words, little-endian whatever the data's byte order is.
+    """Code as instruction words.
 
     Attributes:
-        words: all whole words of the section, (n,).
+        words: all whole words of the section, (n,) little-endian uint32, whatever they are there.
         address: of the first word.
         begin, end: the stretches to read, as indices of words, (m,).
     """
@@ -58,17 +58,22 @@ class Text:
         return np.repeat(values, np.diff(edges, prepend=0))
 
 
-def text_of(code: Code, ranges: Ranges) -> Text:
-    """The words of a section; what is not aligned or not in the section is left out."""
+def text_of(code: Code, ranges: Ranges, order: str = "<") -> Text:
+    """The words of a section; what is not aligned or not in the section is left out.
+
+    Args:
+        code: the section.
+        ranges: the stretches to read.
+        order: NumPy's character of the byte order of its instructions.
+    """
     skipped = -code.address % WORD
     count = max(len(code.data) - skipped, 0) // WORD
-    words = np.ndarray(count, np.dtype("<u4"), code.data.data, skipped) if count else _NO_WORDS
+    kind = np.dtype(f"{order}u4")
+    words = np.ndarray(count, kind, code.data.data, skipped) if count else np.zeros(0, kind)
+    words = words.astype("<u4", copy=False)
     first, last = code.address + skipped, code.address + skipped + count * WORD
     limits = np.uint64(first), np.uint64(min(last, (1 << 64) - 1))
     offset = np.clip(ranges.start, *limits) - np.uint64(first)
     begin = (offset.astype(np.intp) + WORD - 1) // WORD
     end = (np.clip(ranges.end, *limits) - np.uint64(first)).astype(np.intp) // WORD
     return Text(words, first, begin, np.maximum(begin, end))
-
-
-_NO_WORDS = np.zeros(0, np.dtype("<u4"))

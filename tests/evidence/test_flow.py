@@ -25,7 +25,6 @@ ISA = Isa(
     cfa_bias=0,
     instruction_alignment=1,
     filler=b"\0",
-    cfi_is_complete=True,
     read=no_reader,
 )
 
@@ -185,20 +184,22 @@ def test_a_loop_that_gives_back_at_each_turn_ends() -> None:
     assert code.run().rows.most.max() == 72
 
 
-def test_what_one_path_loses_is_unknown_where_it_meets_another() -> None:
+def test_what_one_path_loses_is_in_doubt_where_it_meets_another() -> None:
     code = Program()
     code.add(flow=Flow.BRANCH, target=2)
     code.add(Effect.LOST)
     code.add(Effect.ADD, -8)
     code.add(flow=Flow.STOP)
-    assert depths(code.run()) == [8, 8, UNKNOWN, UNKNOWN]
+    followed = code.run()
+    assert depths(followed) == [8, 8, 8, 16]
+    assert followed.doubtful.tolist() == [True]
 
 
 def test_popping_more_than_there_is_says_that_it_was_not_called() -> None:
     code = Program()
     code.add(Effect.ADD, 40)  # iret
     code.add(flow=Flow.STOP)
-    assert code.run().uncalled.tolist() == [True]
+    assert code.run().doubtful.tolist() == [True]
 
 
 def test_the_frame_pointer_brings_the_depth_back() -> None:
@@ -384,7 +385,7 @@ def test_every_path_of_a_consistent_program(made: tuple[Program, list[int | None
     code, expected = made
     followed = code.run()
     assert depths(followed) == [UNKNOWN if depth is None else depth for depth in expected]
-    assert not followed.uncalled.any()
+    assert not followed.doubtful.any()
 
 
 @given(st.lists(consistent_programs(), min_size=2, max_size=4))

@@ -71,7 +71,8 @@ class MadeKernel:
             at = BASE + 0x100_0000
             entries = sorted(self.orc)
             places = b"".join(
-                struct.pack("<i", place - (at + 4 * row)) for row, (place, _, _) in enumerate(entries)
+                struct.pack("<i", place - (at + 4 * row))
+                for row, (place, _, _) in enumerate(entries)
             )
             facts = b"".join(struct.pack("<hhH", offset, 0, flags) for _, offset, flags in entries)
             sections += [

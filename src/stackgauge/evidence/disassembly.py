@@ -27,11 +27,13 @@ from stackgauge.isa.objdump_patterns import DIALECTS, Dialect
 _BLOCK = 1 << 20
 # What lies after a function's last instruction: the heading of the next section or file.
 _TAIL = 1 << 12
+_GAP = 3
 
 _HEADER = re.compile(rb"([0-9a-f]+) <(.*)")
 # objdump also shows the assembler's own labels amid functions, where the linker may move code.
 _LOCAL_LABEL = re.compile(rb"\.L.*|L\d+(?:\^[AB]|[\x01\x02]).*")
 _FORMAT = re.compile(rb"^(.*):\s*file format (\S+)", re.MULTILINE)
+_COLD = re.compile(rb"\.cold")
 _LINE = re.compile(rb" *([0-9a-f]+):[\t ]")
 _INTO_COLD = re.compile(
     rb"[\t ,](?:0x)?([0-9a-f]++) <[^<>\n+]*\.cold[^<>\n+]*(?:\+0x([0-9a-f]++))?>"
@@ -103,8 +105,9 @@ class _Reader:
         self.where = where
         self.codes: dict[int, Code] = {}
         self.listing = Listing(bits=0)
+        self.moved = False
         # The text since the last header, and that header's address and name.
-        self.pieces = [b"\n"]
+        self.pieces: list[bytes] = []
         self.header: tuple[bytes, bytes] | None = None
         # The file that it is in, and how many came before: addresses repeat from one to the next.
         self.object = ""
@@ -118,24 +121,24 @@ class _Reader:
     def take(self, text: bytes) -> None:
         *ended, rest = text.split(b">:\n")
         for part in ended:
-            body, _, last_line = part.rpartition(b"\n")
-            header = _HEADER.fullmatch(last_line)
+            start = part.rfind(b"\n") + 1
+            header = _HEADER.fullmatch(part, start)
             if header is None or _LOCAL_LABEL.fullmatch(header[2]):
                 self.pieces.append(part + b">:\n")
                 continue
-            self.pieces.append(body + b"\n")
-            self.end_function()
+            self.pieces.append(part)
+            # Between functions is an empty line, and the heading of a section that begins.
+            self.end_function(heading=start < _GAP or b":\n" in part[start - _GAP : start])
             self.header = header[1], header[2]
+        self.pieces.append(rest)
         if self.header is None:
             # Nothing but a file's heading is needed of what comes before the first function.
-            self.pieces = [b"\n", (self.pieces[-1] + rest)[-_TAIL:]]
-        else:
-            self.pieces.append(rest)
+            self.pieces = [b"".join(self.pieces)[-_TAIL:]]
 
-    def end_function(self) -> None:
+    def end_function(self, *, heading: bool) -> None:
         """Measure the function whose text is complete, and see whether another file begins."""
         text = b"".join(self.pieces)
-        self.pieces = [b"\n"]
+        self.pieces = []
         if self.header is not None:
             address, name = self.header
             function = _Function(address, name, self.file, self.code(address), text)
@@ -143,7 +146,7 @@ class _Reader:
                 self.cold.append(function)
             else:
                 self.add(function)
-        headings = _FORMAT.findall(text[-_TAIL:]) if text.find(b"file format", -_TAIL) >= 0 else []
+        headings = _FORMAT.findall(text[-_TAIL:]) if heading else []
         if headings:
             name, self.format = headings[-1]
             self.object = _text(name.replace(b".ko", b"", 1).rpartition(b"/")[2])
@@ -151,10 +154,11 @@ class _Reader:
             self.check_format()
 
     def check_format(self) -> None:
-        if self.dialect.formats.fullmatch(self.format):
+        name = _text(self.format)
+        if re.fullmatch(self.dialect.formats, name):
             return
         for other in DIALECTS:
-            if other.formats.fullmatch(self.format):
+            if re.fullmatch(other.formats, name):
                 what = f"{self.object} is of architecture {other.name}, not {self.dialect.name}"
                 raise InputError(self.where, what)
 
@@ -169,13 +173,11 @@ class _Reader:
         return self.codes[size]
 
     def add(self, function: _Function) -> None:
-        most = function.code.most(function.text)
-        into_cold = {}
-        if b".cold" in function.text:
-            for target, offset in _INTO_COLD.findall(function.text):
-                into_cold[int(target, 16)] = int(target, 16) - int(offset or b"0", 16)
+        most, exact = function.code.most(function.text)
+        self.moved = self.moved or most > function.code.entry
+        into_cold = _branches_into_cold(function.text)
         start = int(function.address, 16)
-        if most <= self.minimum and not into_cold:
+        if (exact or most <= self.minimum) and not into_cold:
             self.row(function, most)
             return
         stack = _follow(function, [(start, function.code.entry, {})])
@@ -196,10 +198,13 @@ class _Reader:
         return len(self.files) - 1
 
     def finish(self) -> Listing:
-        self.end_function()
+        self.end_function(heading=True)
         if self.header is None:
-            what = f"no function of {self.object}" if self.object else "no function"
-            raise InputError(self.where, f"{what} found; it is to be what objdump -d prints")
+            of = f" of {self.object}" if self.object else ""
+            raise InputError(self.where, f"no function{of} in it; it is to be text of objdump -d")
+        if not self.moved:
+            what = f"nothing in it moves a stack pointer as code of {self.dialect.name} does"
+            raise InputError(self.where, what)
         rows: dict[tuple[int, str], list[int]] = {}
         if self.cold:
             for row, key in enumerate(zip(self.files, self.listing.function, strict=True)):
@@ -225,7 +230,7 @@ class _Reader:
                 frame[row] = max(frame[row], stack.frame)
                 dynamic[row] = dynamic[row] or stack.dynamic
             return
-        grown = piece.code.most(piece.text) - piece.code.entry
+        grown = piece.code.most(piece.text)[0] - piece.code.entry
         for row in parents:
             if frame[row] + grown > self.minimum and grown:
                 stack = _follow(piece, [(start, frame[row], {})], whole=False)
@@ -238,7 +243,7 @@ class _Reader:
 
 def _follow(function: _Function, starts: list[Place], *, whole: bool = True) -> Stack:
     code = function.code
-    lines = Lines(function.text)
+    lines = Lines(b"\n" + function.text)
     first = int(function.address, 16)
     acts = code.decode(lines, first, _last_address(function.text, lines, first))
     return follow(
@@ -249,6 +254,17 @@ def _follow(function: _Function, starts: list[Place], *, whole: bool = True) -> 
         falls_into=lambda address: code.falls_into(address, lines),
         whole=whole,
     )
+
+
+def _branches_into_cold(text: bytes) -> dict[int, int]:
+    """The addresses in cold pieces that a function's text names, and where each piece begins."""
+    found = {}
+    for mark in _COLD.finditer(text):
+        branch = _INTO_COLD.search(text, text.rfind(b"\n", 0, mark.start()) + 1, mark.end() + 100)
+        if branch is not None:
+            target = int(branch[1], 16)
+            found[target] = target - int(branch[2] or b"0", 16)
+    return found
 
 
 def _last_address(text: bytes, lines: Lines, first: int) -> int:

@@ -72,8 +72,9 @@ class Followed:
     Attributes:
         rows: evidence INSTRUCTIONS, over all pieces; UNKNOWN where no path from an entry leads.
         pieces: the code that was followed.
-        uncalled: by routine, whether it pops more than a call and itself have pushed, as an
-            interrupt's entry does: what lies above its first push is then not known; bool.
+        doubtful: by routine, whether its depth may be larger for all that is known: it pops more
+            than a call and itself have pushed, as an interrupt's entry does, so what lies above
+            its first push is not known; or one of several paths loses the stack pointer; bool.
         dynamic: by routine, whether the stack is moved by an amount known only at run time, or
             again at each turn of a loop; bool.
         unlimited: by routine, whether the code shows no limit of that; bool.
@@ -81,7 +82,7 @@ class Followed:
 
     rows: Rows
     pieces: Pieces
-    uncalled: NDArray[np.bool_]
+    doubtful: NDArray[np.bool_]
     dynamic: NDArray[np.bool_]
     unlimited: NDArray[np.bool_]
 
@@ -118,8 +119,8 @@ def follow(steps: Steps, pieces: Pieces, isa: Isa, jumps: Jumps = NO_JUMPS) -> F
     dynamic[owner] = True
     unlimited[owner[steps.value[transform.moving[amounts]] == NO_AMOUNT]] = True
     rows = _rows(steps, blocks, transform, state)
-    uncalled = _uncalled(steps, pieces, blocks, transform, state)
-    return Followed(rows, pieces, uncalled, dynamic, unlimited)
+    doubtful = state.doubt | _uncalled(steps, pieces, blocks, transform, state)
+    return Followed(rows, pieces, doubtful, dynamic, unlimited)
 
 
 def _uncalled(
@@ -144,12 +145,16 @@ def _uncalled(
 
 
 def _inside(steps: Steps, pieces: Pieces) -> NDArray[np.bool_]:
-    """Which direct targets lie in the code of their own routine; a call to itself does not."""
+    """Which direct targets lie in the code of their own routine; a call to itself does not.
+
+    It may go past instructions that are for other callers (powerpc's local entry point).
+    """
     source = pieces.at(steps.start)
     target = np.where(steps.target != 0, pieces.at(steps.target), -1)
     inside: NDArray[np.bool_] = (source >= 0) & (target >= 0)
     inside &= pieces.routine[source] == pieces.routine[target]
-    recursion = pieces.entry[target] & (steps.target == pieces.start[target])
+    first = np.searchsorted(steps.start, pieces.start)
+    recursion = pieces.entry[target] & (np.searchsorted(steps.start, steps.target) == first[target])
     inside &= ~(recursion & (steps.flow == Flow.CALL))
     return inside
 
@@ -334,6 +339,7 @@ class _State:
         self.most = np.full((blocks.count, SLOTS + 1), _LOST, np.int32)
         self.known = np.zeros(blocks.count, bool)
         self.endless = np.zeros(routines, bool)
+        self.doubt = np.zeros(routines, bool)
         self._turns = np.zeros(blocks.count, np.uint8)
         # Those after a call or trap, put off until the certain edges have all been followed.
         self._put_off: list[Indices] = []
@@ -416,8 +422,8 @@ class _State:
     def _meet(self, target: Indices, least: Ints, most: Ints) -> Indices:
         """Different states meet in a block; it gets the range that holds them all.
 
-        Of a copy in a register, what one path does not know another may; but the stack pointer
-        itself is known only where it is on every path.
+        What one path does not know another may; but where that is the stack pointer itself, the
+        routine is in doubt.
         """
         place, which = np.unique(target, return_inverse=True)
         has_least, has_most = self.least[place], self.most[place]
@@ -427,8 +433,9 @@ class _State:
         high = has_most.copy()
         np.maximum.at(high, which, most)
         lost = low == NO_LIMIT
-        lost[:, 0] |= has_least[:, 0] < _LOST_BELOW
-        np.logical_or.at(lost[:, 0], which, ~known[:, 0])
+        doubt = has_least[:, 0] < _LOST_BELOW
+        np.logical_or.at(doubt, which, ~known[:, 0])
+        self.doubt[self._blocks.routine[place[doubt & ~lost[:, 0]]]] = True
         # A loop that takes stack at each turn has no limit that the code shows.
         endless = (self._turns[place] >= _TURNS)[:, None] & ~lost
         low = np.where(endless, has_least, low)
@@ -464,6 +471,10 @@ class _State:
             return jump
         orphan = np.flatnonzero(blocks.orphan & ~self.known)
         orphan = orphan[np.isin(blocks.routine[orphan], blocks.routine[jump])]
+        # But for one that only leads on to what is reached: mostly NOPs that align it, and in any
+        # case with nothing to be known of.
+        idle = (blocks.first[orphan] == blocks.after[orphan]) & (blocks.falls[orphan] >= 0)
+        orphan = orphan[~(idle & self.known[blocks.falls[orphan]])]
         if not len(orphan):
             return orphan
         # The deepest jump of the routine: a tail call jumps from the entry's depth.

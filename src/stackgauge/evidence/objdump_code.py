@@ -23,6 +23,21 @@ LABEL: Act = (Motion.LABEL, 0, b"", b"", 0)
 # A stack that moves by more than this is switched, or the bytes are no code.
 ABSURD = 1 << 28
 
+# As plain integers: comparing with a member of the enumeration takes several times as long.
+_NONE, _GROW, _GROW_BY, _COPY, _HOME, _STOP, _BRANCH, _CALL = (
+    int(motion)
+    for motion in (
+        Motion.NONE,
+        Motion.GROW,
+        Motion.GROW_BY,
+        Motion.COPY,
+        Motion.HOME,
+        Motion.STOP,
+        Motion.BRANCH,
+        Motion.CALL,
+    )
+)
+
 _NOTHING: Act = (Motion.NONE, 0, b"", b"", 0)
 _DYNAMIC: Act = (Motion.DYNAMIC, 0, b"", b"", ABSURD)
 # How many distinct instruction texts are remembered; a kernel's text has a few thousand.
@@ -31,6 +46,7 @@ _REMEMBERED = 1 << 16
 _BACK = 256
 
 _LINE = re.compile(rb" *([0-9a-f]+):[\t ]")
+_ADDRESS = re.compile(rb"\n *([0-9a-f]++):[\t ]")
 _INSTRUCTION = re.compile(rb" *[0-9a-f]+:[\t ](?:[0-9a-f ]*\t)?(.*)")
 _RANGE = re.compile(rb"(\D*)(\d+)-\1(\d+)")
 _PADDING = re.compile(rb"\b(?:nop\w*|xchg +%ax,%ax|data16|int3)\b|,%eiz,|\t\.\.\.$|^[ \t]*$")
@@ -50,6 +66,12 @@ class Lines:
         return self.text.split(b"\n")
 
     @cached_property
+    def following(self) -> dict[int, int]:
+        """The address after each address; -1 after the last."""
+        addresses = [int(address, 16) for address in _ADDRESS.findall(self.text)]
+        return dict(zip(addresses, [*addresses[1:], -1], strict=True))
+
+    @cached_property
     def numbers(self) -> dict[int, int]:
         """The number of the line of each address."""
         found: dict[int, int] = {}
@@ -57,12 +79,6 @@ class Lines:
             if match := _LINE.match(line):
                 found.setdefault(int(match[1], 16), number)
         return found
-
-    @cached_property
-    def following(self) -> dict[int, int]:
-        """The address after each address."""
-        addresses = sorted(self.numbers)
-        return dict(zip(addresses, addresses[1:], strict=False))
 
     def before(self, address: int) -> list[bytes]:
         """The lines before an address, the nearest first."""
@@ -89,17 +105,48 @@ class Code:
         self.entry = self.word if dialect.pushes_return else 0
         self._dialect = dialect
         self._alignment = dialect.alignment or address_size
+        self._motions = _compiled(dialect.motions)
+        self._lines = _compiled(dialect.lines)
+        self._jumps = _compiled(dialect.jumps)
+        self._calls = _compiled(dialect.calls)
+        self._traps = _compiled(dialect.traps)
+        self._slots = None if dialect.slots is None else _compiled(dialect.slots)
+        self._likely = None if dialect.likely is None else _compiled(dialect.likely)
+        self._rules = [(_compiled(rule.pattern), rule) for rule in dialect.rules]
+        self._constants = [(_compiled(form.pattern), form) for form in dialect.constants]
         self._known: dict[bytes, Act] = {}
         self._mnemonics: dict[bytes, tuple[int, bool, bool]] = {}
 
-    def most(self, text: bytes) -> int:
-        """The most that a function's frame can be, from its instructions in any order."""
+    def most(self, text: bytes) -> tuple[int, bool]:
+        """The most that a function's frame can be, and whether it surely is that.
+
+        The most is the entry's bytes and all that the instructions add. It is the frame where an
+        epilogue gives back just that, and nothing was given back before it was added: what nearly
+        every function does, whose paths then need not be followed.
+        """
         known = self._known
-        most = self.entry
-        for instruction in self._dialect.motions.findall(text):
+        entry = most = self.entry
+        given = largest = 0
+        simple = True
+        whole = False
+        for instruction in self._motions.findall(text):
             act = known.get(instruction) or self._remember(instruction)
-            most += act[4]
-        return most
+            motion, amount, register, _, growth = act
+            most += growth
+            if motion in (_GROW, _STOP) and not register:
+                if growth:
+                    simple = simple and not given and not whole
+                else:
+                    given -= amount
+                    largest = max(largest, -amount)
+                    if given == most - entry:
+                        whole = True
+                        given = 0
+            elif motion not in (_COPY, _NONE) and not (motion == _HOME and most == entry):
+                simple = False
+        if largest > most - entry:  # a loop added it
+            return most + ABSURD, False
+        return most, simple and whole
 
     def decode(self, lines: Lines, first: int, last: int) -> dict[int, Act]:
         """Turn a function's lines into acts.
@@ -113,26 +160,31 @@ class Code:
             By address and not sorted: an act for each instruction that matters, and a LABEL for
             each other address inside the function that a branch goes to.
         """
-        known = self._known
-        slots = self._dialect.slots
+        known, mnemonics = self._known, self._mnemonics
+        slots = self._slots
         acts: dict[int, Act] = {}
         targets = []
         slotted = []
-        for place, mnemonic, goal, other in self._dialect.lines.findall(lines.text):
+        for place, mnemonic, goal, other in self._lines.findall(lines.text):
             address = int(place, 16)
             if other:
                 act = known.get(other) or self._remember(other)
-                if act[0] == Motion.GROW_BY:
+                if act[0] == _GROW_BY:
                     act = self._by_register(act, address, lines)
-                if act[0] != Motion.NONE:
+                if act[0] != _NONE:
                     acts[address] = act
                     if slots is not None and slots.match(other):
                         slotted.append((address, False))
                 continue
             target = int(goal, 16)
-            motion, slot, likely = self._mnemonics.get(mnemonic) or self._branch(mnemonic)
-            if motion != Motion.BRANCH and not self._arrives(motion, address, target, lines):
-                if motion == Motion.CALL:
+            motion, slot, likely = mnemonics.get(mnemonic) or self._branch(mnemonic)
+            # An unconditional branch of a few bytes may be one that is not linked yet.
+            if (
+                motion != _BRANCH
+                and (motion == _CALL or -1 <= target - address <= 16)
+                and not self._arrives(motion, address, target, lines)
+            ):
+                if motion == _CALL:
                     continue
                 target = -1
             elif first <= target <= last:
@@ -152,11 +204,11 @@ class Code:
         After a call it may not: what is called may not return.
         """
         # With delay slots it is the instruction before the last that tells.
-        left = 1 if self._dialect.slots is None else 2
+        left = 1 if self._slots is None else 2
         for line in lines.before(address):
             if _PADDING.search(line):
                 continue
-            if self._dialect.traps.match(b"\n" + line):
+            if self._traps.match(b"\n" + line):
                 return False
             left -= 1
             if not left:
@@ -165,14 +217,13 @@ class Code:
 
     def _branch(self, mnemonic: bytes) -> tuple[int, bool, bool]:
         """What a direct branch is: its motion, whether it has a slot, and a slot if taken only."""
-        dialect = self._dialect
         motion = Motion.BRANCH
-        if dialect.jumps.fullmatch(mnemonic):
+        if self._jumps.fullmatch(mnemonic):
             motion = Motion.JUMP
-        elif dialect.calls.fullmatch(mnemonic):
+        elif self._calls.fullmatch(mnemonic):
             motion = Motion.CALL
-        likely = dialect.likely is not None and bool(dialect.likely.match(mnemonic + b" "))
-        slot = dialect.slots is not None and bool(dialect.slots.match(mnemonic + b" "))
+        likely = self._likely is not None and bool(self._likely.match(mnemonic + b" "))
+        slot = self._slots is not None and bool(self._slots.match(mnemonic + b" "))
         self._mnemonics[mnemonic] = (int(motion), slot or likely, likely)
         return self._mnemonics[mnemonic]
 
@@ -182,18 +233,16 @@ class Code:
         That one goes to the next instruction, to itself, or amid an instruction. A call of the
         next instruction is one where that pops the return address.
         """
-        if motion == Motion.JUMP and not -1 <= target - address <= 16:
-            return True
-        if target not in lines.numbers or target == address:
-            return False
         following = lines.following.get(address)
-        if motion == Motion.JUMP and self._dialect.slots is not None:
+        if motion == Motion.JUMP and self._slots is not None:
             following = lines.following.get(following or 0)
+        if target not in lines.following or target == address:
+            return False
         if target != following:
             return True
         if motion == Motion.JUMP:
             return False
-        popped = self._dialect.motions.search(lines.at(target))
+        popped = self._motions.search(lines.at(target))
         act = _NOTHING if popped is None else self._remember(popped[1])
         return act[0] == Motion.GROW and act[1] < 0
 
@@ -201,8 +250,8 @@ class Code:
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         act = _NOTHING
-        for rule in self._dialect.rules:
-            if match := rule.pattern.fullmatch(text):
+        for pattern, rule in self._rules:
+            if match := pattern.fullmatch(text):
                 act = self._act(rule, match.groupdict())
                 break
         self._known[text] = act
@@ -275,8 +324,8 @@ class Code:
             match = _INSTRUCTION.fullmatch(line)
             if match is None or register not in match[1]:
                 continue
-            for constant in self._dialect.constants:
-                form = constant.pattern.fullmatch(match[1])
+            for pattern, constant in self._constants:
+                form = pattern.fullmatch(match[1])
                 if form is not None and form["reg"] == register:
                     break
             else:
@@ -301,6 +350,10 @@ class Code:
                 return value - (1 << 32) if value >> 31 else value
             register = groups.get("of") or register
         return None
+
+
+def _compiled(pattern: str) -> re.Pattern[bytes]:
+    return re.compile(pattern.encode(), re.MULTILINE)
 
 
 def _move_slot(acts: dict[int, Act], address: int, *, likely: bool) -> None:

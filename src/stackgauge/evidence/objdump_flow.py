@@ -123,9 +123,13 @@ class _Walk:
         self.exits: list[Place] = []
         self.copies: Copies = {}
         self.indirect: int | None = None
+        self.deepest = self.entry
         for address, depth, copies in starts:
             self.copies.update(copies)
             self.run(bisect_left(self.order, address), depth, copies)
+        self.deepest = max(
+            (depth for depth in self.before if depth is not None), default=self.entry
+        )
         for place in range(count):
             if self.before[place] is None:
                 self.run(place, self.guess(place), dict(self.copies))
@@ -162,16 +166,14 @@ class _Walk:
                     depth = known - grown
                     break
                 if motion == _JUMP:
-                    if target is None and grown < 0:
+                    if target is None and grown < 0:  # a tail call, after an epilogue
                         depth = self.entry - grown
                     break
             elif motion in (_RESTORE, _HOME, _ALIGN, _LINK, _DYNAMIC, _INDIRECT):
                 break
         if depth is not None and depth >= self.entry:
             return depth
-        if self.indirect is not None:
-            return self.indirect
-        return max((depth for depth in self.before if depth is not None), default=self.entry)
+        return self.deepest if self.indirect is None else self.indirect
 
     def arrive(self, place: int, depth: int, origin: int, *, branch: bool) -> bool:
         """Come again to a place; True to follow the paths from it anew, at this depth."""

@@ -236,23 +236,28 @@ def _labels(symbols: Symbols, code: NDArray[np.intp]) -> NDArray[np.intp]:
 def _parents(symbols: Symbols, chosen: NDArray[np.intp]) -> NDArray[np.int64]:
     """The parent of each cold piece: the function of that name in the same source file."""
     parent = np.full(len(chosen), NO_PARENT, np.int64)
-    named = np.flatnonzero(chosen >= 0)
-    # Names are bytes here: a kernel has some 50,000, of which some thousand are of interest.
-    names = symbols.strings.slices(symbols.name[chosen[named]])
-    cold = {
-        index: _COLD.sub(b"", name)
-        for index, name in zip(named.tolist(), names, strict=True)
-        if b".cold" in name and _COLD.search(name)
-    }
-    wanted = set(cold.values())
+    strings, named = symbols.strings, np.flatnonzero(chosen >= 0)
+    marks = strings.places(b".cold")
+    if not len(marks):
+        return parent
+    begin = symbols.name[chosen[named]]
+    end = strings.ends(begin)
+    mark = np.append(marks, np.int64(1 << 62))[np.searchsorted(marks, begin)]
+    cold = mark < end
+    # Names are compared as strings only where that is likely to be worth it: a kernel has some
+    # 50,000, of which some thousand are pieces or parents of one.
+    prints = strings.fingerprints(begin, end)
+    wanted = strings.fingerprints(begin[cold], mark[cold])
+    likely = named[np.isin(prints, wanted) & ~cold]
     by_name: dict[bytes, list[int]] = {}
-    for index, name in zip(named.tolist(), names, strict=True):
-        if name in wanted:
-            by_name.setdefault(name, []).append(index)
+    names = strings.slices(symbols.name[chosen[likely]])
+    for index, name in zip(likely.tolist(), names, strict=True):
+        by_name.setdefault(name, []).append(index)
     # The symbols of one object file follow its STT_FILE symbol.
-    file = np.cumsum(symbols.type == STT_FILE) if cold else np.zeros(0, np.intp)
-    for index, name in cold.items():
-        options = by_name.get(name, [])
+    file = np.cumsum(symbols.type == STT_FILE)
+    pieces = named[cold]
+    for index, name in zip(pieces.tolist(), strings.slices(begin[cold]), strict=True):
+        options = by_name.get(_COLD.sub(b"", name), [])
         if len(options) > 1:
             options = [one for one in options if file[chosen[one]] == file[chosen[index]]]
         if len(options) == 1:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stackgauge.evidence.cfi import cfi_rows
 from stackgauge.evidence.flow import Pieces
-from stackgauge.evidence.instructions import instruction_rows
+from stackgauge.evidence.instructions import instruction_rows, read_steps
 from stackgauge.evidence.orc import orc_rows
 from stackgauge.evidence.padding import first_code, without_padding
 from stackgauge.evidence.table import (
@@ -25,7 +25,9 @@ from stackgauge.evidence.table import (
     known,
     no_rows,
     peaks,
+    sample,
 )
+from stackgauge.evidence.unseen import unseen
 from stackgauge.frames.functions import Functions, find_functions
 from stackgauge.image.opening import Image
 from stackgauge.image.relocate import relocated
@@ -129,14 +131,32 @@ class Measurer:
     def peaks(self, table: Rows) -> Peaks:
         """What a table says of each function.
 
-        GCC's CFI begins after the NOPs that are to be patched (-fpatchable-function-entry), so
-        each function is looked up from its first other instruction.
+        GCC's CFI begins after the NOPs that are to be patched (-fpatchable-function-entry), so a
+        function that it leaves open is looked up from its first other instruction.
         """
-        functions = self.functions
-        entry = np.minimum(functions.start + np.uint64(_PATCHABLE), functions.end)
-        begin = first_code(self.image.elf, self.isa, functions.start, entry)
-        begin = np.where(begin < functions.end, begin, functions.start)
-        return peaks(table, begin, functions.end)
+        start, end = self.functions.start.copy(), self.functions.end
+        late = np.flatnonzero(sample(table, start) < 0)
+        entry = np.minimum(start[late] + np.uint64(_PATCHABLE), end[late])
+        begin = first_code(self.image.elf, self.isa, start[late], entry)
+        start[late] = np.where(begin < end[late], begin, start[late])
+        return peaks(table, start, end)
+
+    def beyond(self, table: Rows) -> NDArray[np.bool_]:
+        """Which functions have instructions that take stack where the table does not say so."""
+        functions, elf = self.functions, self.image.elf
+        steps = read_steps(elf, self.isa, self.contents, functions.start, functions.end)
+        # What an alternative does counts at the instruction that it may replace.
+        patched = replacements(elf, self.contents)
+        start, first = np.unique(patched.start, return_index=True)
+        taken = unseen(
+            read_steps(elf, self.isa, self.contents, start, patched.end[first]), no_rows()
+        )
+        takes = np.searchsorted(taken, patched.end) > np.searchsorted(taken, patched.start)
+        places = np.concatenate([unseen(steps, table), patched.site[takes]])
+        result = np.zeros(len(functions), bool)
+        at = np.searchsorted(functions.start, places, side="right") - 1
+        result[functions.routine[at[at >= 0]]] = True
+        return result
 
     def instructions(self, which: NDArray[np.bool_], other: Rows) -> tuple[Rows, Judged]:
         """What the instructions of some functions say.
@@ -161,7 +181,7 @@ class Measurer:
         rows = deeper(followed.rows, other)
         pieces = followed.pieces
         judged = judge(peaks(rows, pieces.start, pieces.end), used[pieces.routine], len(functions))
-        judged.settled[used] &= ~followed.uncalled
+        judged.settled[used] &= ~followed.doubtful
         judged.dynamic[used] = followed.dynamic
         judged.most[used[followed.unlimited]] = NO_LIMIT
         return rows, judged
@@ -204,9 +224,10 @@ def measure(image: Image) -> Frames:
     whole = judge(pieces, routine, len(functions))
     rows = no_rows()
     # A function of which any piece is not settled is read whole.
-    rest = ~whole.settled[routine]
-    if table is work.cfi and not work.isa.cfi_is_complete:
-        rest[:] = True
+    rest = ~whole.settled
+    if not len(work.orc):
+        rest |= work.beyond(table)
+    rest = rest[routine]
     if rest.any():
         rows, read = work.instructions(rest, table)
         inside = peaks(rows, functions.start[rest], functions.end[rest])

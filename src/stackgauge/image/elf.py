@@ -22,6 +22,7 @@ EM_386 = 3
 EM_MIPS = 8
 EM_PPC = 20
 EM_PPC64 = 21
+EM_ARM = 40
 EM_X86_64 = 62
 EM_AARCH64 = 183
 
@@ -41,8 +42,9 @@ SHN_LORESERVE = 0xFF00
 SHN_XINDEX = 0xFFFF
 
 # Where the sections of a relocatable object are laid out; away from 0, where an undefined
-# symbol resolves to, so that a call to one never seems to land inside the object.
-LAYOUT_BASE = 0x1000_0000
+# symbol resolves to, so that a call to one never seems to land inside the object, nor where only
+# the low bits of its distance or of its address are kept.
+LAYOUT_BASE = 0x1000_1000
 
 
 @dataclass(frozen=True)

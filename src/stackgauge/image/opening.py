@@ -11,6 +11,7 @@ import numpy as np
 
 from stackgauge.errors import InputError
 from stackgauge.image.archive import archive_members, is_archive
+from stackgauge.image.descriptors import described
 from stackgauge.image.elf import SHF_ALLOC, Elf, is_elf, parse_elf
 from stackgauge.image.source import Bytes, map_file
 from stackgauge.image.symbols import NO_SECTION, Symbols, elf_symbols, no_symbols
@@ -86,7 +87,7 @@ def _image(
         inner = unpack(data, where)
     if isinstance(inner, np.ndarray):
         elf = parse_elf(inner, where)
-        symbols = elf_symbols(elf)
+        symbols = described(elf, elf_symbols(elf))
         if not len(symbols) and not elf.relocatable:
             symbols = _placed(_other_symbols(elf, system_map), elf)
     else:

@@ -13,7 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackgauge.errors import InputError
-from stackgauge.image.elf import EM_386, EM_AARCH64, EM_X86_64, SHT_RELA, Elf, Section
+from stackgauge.image.elf import (
+    EM_386,
+    EM_AARCH64,
+    EM_MIPS,
+    EM_PPC,
+    EM_PPC64,
+    EM_X86_64,
+    SHT_RELA,
+    Elf,
+    Section,
+)
 from stackgauge.image.source import Bytes
 from stackgauge.image.symbols import Symbols
 
@@ -38,7 +48,16 @@ class Relocation:
 
 
 # By machine and r_type. x86-64 psABI, table 4.9; "ELF for the Arm 64-bit Architecture", 5.7;
-# System V ABI, Intel386 supplement, figure 4-4.
+# System V ABI, Intel386 supplement, figure 4-4, MIPS supplement, figure 4-11, and PowerPC
+# supplement, figure 4-3; Power Architecture 64-Bit ELF V2 ABI, table 3.9.
+_POWERPC = {
+    1: Relocation(4, relative=False),  # R_PPC_ADDR32
+    10: Relocation(4, relative=True, drop=2, low=2, bits=24),  # R_PPC_REL24
+    11: Relocation(4, relative=True, drop=2, low=2, bits=14),  # R_PPC_REL14
+    12: Relocation(4, relative=True, drop=2, low=2, bits=14),  # R_PPC_REL14_BRTAKEN
+    13: Relocation(4, relative=True, drop=2, low=2, bits=14),  # R_PPC_REL14_BRNTAKEN
+    26: Relocation(4, relative=True),  # R_PPC_REL32
+}
 RELOCATIONS: dict[int, dict[int, Relocation]] = {
     EM_X86_64: {
         1: Relocation(8, relative=False),  # R_X86_64_64
@@ -62,6 +81,20 @@ RELOCATIONS: dict[int, dict[int, Relocation]] = {
         1: Relocation(4, relative=False),  # R_386_32
         2: Relocation(4, relative=True),  # R_386_PC32
         4: Relocation(4, relative=True),  # R_386_PLT32
+    },
+    EM_MIPS: {
+        2: Relocation(4, relative=False),  # R_MIPS_32
+        4: Relocation(4, relative=False, drop=2, low=0, bits=26),  # R_MIPS_26
+        10: Relocation(4, relative=True, drop=2, low=0, bits=16),  # R_MIPS_PC16
+        18: Relocation(8, relative=False),  # R_MIPS_64
+        248: Relocation(4, relative=True),  # R_MIPS_PC32
+    },
+    EM_PPC: _POWERPC,
+    EM_PPC64: _POWERPC
+    | {
+        38: Relocation(8, relative=False),  # R_PPC64_ADDR64
+        44: Relocation(8, relative=True),  # R_PPC64_REL64
+        116: Relocation(4, relative=True, drop=2, low=2, bits=24),  # R_PPC64_REL24_NOTOC
     },
 }
 
@@ -126,6 +159,12 @@ def _entries(elf: Elf, symbols: Symbols, table: int) -> _Entries:
     rows = np.frombuffer(raw, dtype, len(raw) // dtype.itemsize)
     info = rows["info"].astype(np.uint64)
     shift, mask = (32, 0xFFFF_FFFF) if elf.bits == 64 else (8, 0xFF)
+    if elf.machine == EM_MIPS and elf.bits == 64:
+        # 64-Bit ELF Object File Specification (MIPS), 2.9: the symbol stands first, in the order
+        # of the data; the first of up to three types stands last.
+        if elf.order == "<":
+            info = info << np.uint64(32) | info.byteswap() & np.uint64(0xFFFF_FFFF)
+        mask = 0xFF
     symbol = info >> np.uint64(shift)
     if len(symbol) and int(symbol.max()) >= len(symbols):
         raise InputError(elf.where, "is broken: a relocation names a symbol that does not exist")
@@ -153,7 +192,7 @@ def _apply(
     # The field at every byte of the section: one that begins at each, overlapping the next.
     fields = np.ndarray(len(out) - kind.size + 1, dtype, out.data, strides=(1,))
     field = fields[rows.place].astype(np.uint64)
-    value = rows.target + (_signed(field, 8 * kind.size) if rows.addend is None else rows.addend)
+    value = rows.target + (_addend(field, kind) if rows.addend is None else rows.addend)
     if kind.relative:
         value = value - (rows.place + np.uint64(section.address))
     if kind.bits:
@@ -161,6 +200,14 @@ def _apply(
         value = (value >> np.uint64(kind.drop)) & mask
         value = (field & ~(mask << np.uint64(kind.low))) | (value << np.uint64(kind.low))
     fields[rows.place] = value.astype(dtype)
+
+
+def _addend(field: NDArray[np.uint64], kind: Relocation) -> NDArray[np.uint64]:
+    """The addend that stands in the place itself."""
+    if not kind.bits:
+        return _signed(field, 8 * kind.size)
+    value = field >> np.uint64(kind.low) & np.uint64((1 << kind.bits) - 1)
+    return _signed(value, kind.bits) << np.uint64(kind.drop)
 
 
 def _signed(field: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:

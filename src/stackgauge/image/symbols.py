@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackgauge.errors import InputError
-from stackgauge.image.elf import SHN_LORESERVE, SHN_XINDEX, SHT_SYMTAB, SHT_SYMTAB_SHNDX, Elf
+from stackgauge.image.elf import EM_ARM, SHN_LORESERVE, SHN_XINDEX, SHT_SYMTAB, SHT_SYMTAB_SHNDX, Elf
 from stackgauge.image.source import Bytes
 
 STT_NOTYPE = 0
@@ -48,21 +48,46 @@ class Strings:
         """The whole table."""
         return self._bytes
 
+    @cached_property
+    def _nuls(self) -> NDArray[np.intp]:
+        return np.flatnonzero(np.frombuffer(self._bytes + b"\0", np.uint8) == 0)
+
+    def ends(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the strings at many offsets end; each must lie inside the table."""
+        return self._nuls[np.searchsorted(self._nuls, offsets)].astype(np.int64)
+
     def slices(self, offsets: NDArray[np.int64]) -> list[bytes]:
         """The strings at many offsets, as bytes; each must lie inside the table."""
-        raw = self._bytes
-        nul = np.flatnonzero(np.frombuffer(raw + b"\0", np.uint8) == 0)
-        ends = nul[np.searchsorted(nul, offsets)]
+        raw, ends = self._bytes, self.ends(offsets)
         return [raw[a:b] for a, b in zip(offsets.tolist(), ends.tolist(), strict=True)]
+
+    def fingerprints(
+        self, offsets: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> NDArray[np.uint64]:
+        """Numbers that are equal for equal strings, and seldom for others.
+
+        Made of a string's length, its first eight bytes and its last eight.
+        """
+        raw = np.frombuffer(b"\0" * 8 + self._bytes + b"\0" * 8, np.uint8)
+        words = np.ndarray(len(raw) - 7, np.dtype("<u8"), raw.data, 0, (1,))
+        length = ends - offsets
+        short = (8 - np.minimum(length, 8)).astype(np.uint64) * np.uint64(8)
+        first = words[offsets + 8] << np.minimum(short, np.uint64(63))
+        last = words[ends] >> np.minimum(short, np.uint64(63))
+        prints: NDArray[np.uint64] = first * np.uint64(0x9E3779B97F4A7C15) + last
+        return prints + length.astype(np.uint64)
+
+    def places(self, text: bytes) -> NDArray[np.int64]:
+        """Every offset at which ``text`` is found, ascending."""
+        found, at = [], self._bytes.find(text)
+        while at >= 0:
+            found.append(at)
+            at = self._bytes.find(text, at + 1)
+        return np.array(found, np.int64)
 
     def offsets(self, text: str) -> list[int]:
         """Every offset at which ``text`` is found, as the end of a longer string too."""
-        pattern = text.encode() + b"\0"
-        found = []
-        at = self._bytes.find(pattern)
-        while at >= 0:
-            found.append(at)
-            at = self._bytes.find(pattern, at + 1)
+        found: list[int] = self.places(text.encode() + b"\0").tolist()
         return found
 
 
@@ -169,6 +194,9 @@ def elf_symbols(elf: Elf) -> Symbols:
     if len(section) and int(section.max()) >= len(elf.headers):
         raise InputError(elf.where, "is broken: a symbol lies in a section that does not exist")
     value = rows["value"].astype(np.uint64)
+    if elf.machine == EM_ARM:
+        # A function in Thumb code has an odd address (ELF for the Arm Architecture, 4.5.3).
+        value[rows["info"] & 15 == STT_FUNC] &= ~np.uint64(1)
     if elf.relocatable:
         inside = section >= 0
         value[inside] += elf.headers["addr"][section[inside]].astype(np.uint64)

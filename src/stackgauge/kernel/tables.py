@@ -62,7 +62,8 @@ def _self_relative(
 ) -> NDArray[np.uint64]:
     """The first ``fields`` 32-bit words of each entry, each relative to its own address."""
     count = len(raw) // size
-    words = raw[: count * size].view(elf.order + "i4").reshape(count, size // 4)[:, :fields]
+    entries = raw[: count * size].reshape(count, size)[:, : 4 * fields]
+    words = np.ascontiguousarray(entries).view(elf.order + "i4")
     place = np.arange(count, dtype=np.int64)[:, None] * size + 4 * np.arange(fields)
     base = np.array(address, np.uint64).view(np.int64)
     with np.errstate(over="ignore"):

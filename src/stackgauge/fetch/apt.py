@@ -27,6 +27,8 @@ _UNREACHABLE = re.compile(
 )
 _NO_SPACE = re.compile(r"no space left on device|don't have enough free space", re.IGNORECASE)
 _NO_PACKAGE = re.compile(r"No packages found|has no candidate|Unable to locate package")
+# Listed, but no longer (or not yet) there.
+_GONE = re.compile(r"Failed to fetch .*404  Not Found")
 _NO_SUITE = re.compile(r"does not have a Release file|is no longer signed")
 
 # Read after the system's own configuration, of which proxies and the like stay in force. Hooks
@@ -172,6 +174,8 @@ class Apt:
                 return NotFoundError(f"the package archive has no suite that fits: {text}")
             if _NO_PACKAGE.search(line):
                 return NotFoundError(text)
+            if _GONE.search(line):
+                return NotFoundError(f"the package archive lists it but does not have it: {text}")
         first = next((line[3:] for line in lines if line.startswith("E: ")), "")
         return StackgaugeError(f"{tool} failed: {first or (lines or ['it says nothing'])[0]}")
 
@@ -227,7 +231,8 @@ class Apt:
 
         Raises:
             UnreachableError: there is no way to the archive.
-            StackgaugeError: the archive no longer has it, or the disk is full.
+            NotFoundError: the archive no longer has it.
+            StackgaugeError: the disk is full, or apt fails in another way.
         """
         self._apt("apt-get", "download", f"{package.name}={package.version}", cwd=folder)
         found = list(folder.glob("*.deb"))

@@ -128,6 +128,7 @@ class _Causes:
         self._found = found
         in_place = peaks(rows, functions.start, functions.end)
         self._in_place = judge(in_place, functions.routine, len(functions)).least
+        self._unreached = _holds(rows, Base.UNREACHED, functions)
         self._registers = _holds(work.orc, Base.REGISTERS, functions)
         at = np.maximum(sample(work.orc, functions.start), 0)
         entry = work.orc.depth[at] if len(work.orc) else np.zeros(len(functions), np.int32)
@@ -140,7 +141,8 @@ class _Causes:
         read = sizes[Evidence.INSTRUCTIONS]
         if Evidence.ORC in (one, two) and self._registers[index]:
             return REGISTERS
-        if Evidence.ORC in (one, two) and self._deep_entry[index]:
+        jumped_into = self._deep_entry[index] or self._unreached[index]
+        if Evidence.ORC in (one, two) and jumped_into:
             return JUMPED_INTO
         if {one, two} == {Evidence.ORC, Evidence.INSTRUCTIONS}:
             return KNOWN.get(self._functions.name(index), UNEXPLAINED)

@@ -2,16 +2,18 @@
 
 import numpy as np
 
+from stackgauge.evidence.table import Evidence, make_rows
 from stackgauge.frames.functions import Functions, find_functions, origin
 from stackgauge.isa.x86 import X86_64
 from tests.frames.made_kernel import BASE, LOCAL, NOTYPE, WEAK, MadeKernel
 
-NOTHING = np.zeros(0, np.uint64)
-
 
 def functions(kernel: MadeKernel, begins: list[int] | None = None) -> Functions:
-    image = kernel.image()
-    return find_functions(image.elf, image.symbols, X86_64, np.array(begins or [], np.uint64))
+    """The functions, with rows of one byte at the addresses where evidence begins."""
+    image, start = kernel.image(), np.array(begins or [], np.uint64)
+    depth = np.full(len(start), 8, np.int32)
+    table = make_rows(start, start + np.uint64(1), depth, Evidence.CFI)
+    return find_functions(image.elf, image.symbols, X86_64, table)
 
 
 def spans(found: Functions) -> list[tuple[str, int, int]]:

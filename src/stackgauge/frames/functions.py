@@ -14,7 +14,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from stackgauge.errors import InputError
 from stackgauge.evidence.padding import code_end, first_code
+from stackgauge.evidence.table import Base, Rows, known, sample
+from stackgauge.image.arrays import member
 from stackgauge.image.elf import Elf
 from stackgauge.image.symbols import (
     NO_SECTION,
@@ -103,15 +106,15 @@ def origin(name: str) -> str:
     return original if original != name else ""
 
 
-def find_functions(elf: Elf, symbols: Symbols, isa: Isa, begins: NDArray[np.uint64]) -> Functions:
+def find_functions(elf: Elf, symbols: Symbols, isa: Isa, table: Rows) -> Functions:
     """The functions of an image, its cold pieces and its code without a name.
 
     Args:
         elf: the image.
         symbols: its symbols.
         isa: its architecture.
-        begins: addresses at which some evidence begins to speak of code, ascending; they tell
-            apart the functions of a stretch that no symbol covers.
+        table: rows of some evidence. Where it begins to speak of code tells apart the functions
+            of a stretch that no symbol covers.
     """
     chosen = _choose(elf, symbols)
     start = symbols.value[chosen]
@@ -126,7 +129,7 @@ def find_functions(elf: Elf, symbols: Symbols, isa: Isa, begins: NDArray[np.uint
     keep = end > start
     keep[open_ended] &= first_code(elf, isa, start[open_ended], end[open_ended]) < end[open_ended]
     start, end, section, chosen = start[keep], end[keep], section[keep], chosen[keep]
-    gaps = _unnamed(elf, symbols, isa, begins, start, end, section)
+    gaps = _unnamed(elf, symbols, isa, table, start, end)
     start = np.concatenate([start, gaps[0]])
     end = np.concatenate([end, gaps[1]])
     section = np.concatenate([section, gaps[2]])
@@ -159,10 +162,17 @@ def _starts_with(symbols: Symbols, rows: NDArray[np.intp], prefix: bytes) -> NDA
 
 
 def _choose(elf: Elf, symbols: Symbols) -> NDArray[np.intp]:
-    """One symbol for each address where a function begins, by ascending address."""
+    """One symbol for each address where a function begins, by ascending address.
+
+    Raises:
+        InputError: functions of two sections lie at the same addresses.
+    """
+    function = symbols.type == STT_FUNC
+    if len(elf.overlaid) and np.isin(symbols.section[function], elf.overlaid).any():
+        raise InputError(elf.where, "has functions that share their addresses with others")
     in_code = np.zeros(len(elf.headers) + 1, bool)
     in_code[_code_sections(elf)] = True
-    rows = np.flatnonzero((symbols.type == STT_FUNC) & in_code[symbols.section])
+    rows = np.flatnonzero(function & in_code[symbols.section])
     for prefix in _PADDING_PREFIXES:
         rows = rows[~_starts_with(symbols, rows, prefix)]
     # Of the aliases of one address the global one names it, then the weak, then the first; one
@@ -189,10 +199,9 @@ def _unnamed(
     elf: Elf,
     symbols: Symbols,
     isa: Isa,
-    begins: NDArray[np.uint64],
+    table: Rows,
     start: NDArray[np.uint64],
     end: NDArray[np.uint64],
-    section: NDArray[np.int32],
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32], NDArray[np.intp]]:
     """Stretches between functions that are not padding, cut at labels and where code begins."""
     code = _code_sections(elf)
@@ -200,15 +209,20 @@ def _unnamed(
     stop = base + elf.headers["size"][code].astype(np.uint64)
     low = np.sort(np.concatenate([base, end]))
     high = np.sort(np.concatenate([start, stop]))
+    # What the table has found to be padding need not be looked at again.
+    row = sample(table, low)
+    told = row >= 0
+    told[told] = (table.base[row[told]] == Base.PADDING) & (table.end[row[told]] >= high[told])
+    low, high = low[~told & (low < high)], high[~told & (low < high)]
     first = first_code(elf, isa, low, high)
     labels = _labels(symbols, code)
-    cuts = np.concatenate([symbols.value[labels], begins])
+    cuts = np.concatenate([symbols.value[labels], _begins(table)])
     holder = np.searchsorted(high, cuts, side="right")
     inside = holder < len(high)
     inside[inside] = cuts[inside] > first[holder[inside]]
     cuts, holder = cuts[inside], holder[inside]
     gaps = np.flatnonzero(first < high)
-    kept = np.isin(holder, gaps)
+    kept = member(holder, gaps)
     begin = np.concatenate([first[gaps], cuts[kept]])
     limit = np.concatenate([high[gaps], high[holder[kept]]])
     begin, chosen = np.unique(begin, return_index=True)
@@ -224,6 +238,13 @@ def _unnamed(
     if len(places):
         symbol = np.where(places[at] == begin, labels[at], NO_SYMBOL)
     return begin, limit, where.astype(np.int32), symbol
+
+
+def _begins(table: Rows) -> NDArray[np.uint64]:
+    """Where a table begins to speak of code: after padding, or after a gap."""
+    begins = np.ones(len(table), bool)
+    begins[1:] = (table.base[:-1] == Base.PADDING) | (table.end[:-1] < table.start[1:])
+    return table.start[begins & known(table)]
 
 
 def _labels(symbols: Symbols, code: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -248,7 +269,7 @@ def _parents(symbols: Symbols, chosen: NDArray[np.intp]) -> NDArray[np.int64]:
     # 50,000, of which some thousand are pieces or parents of one.
     prints = strings.fingerprints(begin, end)
     wanted = strings.fingerprints(begin[cold], mark[cold])
-    likely = named[np.isin(prints, wanted) & ~cold]
+    likely = named[member(prints, wanted) & ~cold]
     by_name: dict[bytes, list[int]] = {}
     names = strings.slices(symbols.name[chosen[likely]])
     for index, name in zip(likely.tolist(), names, strict=True):

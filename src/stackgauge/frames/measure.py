@@ -18,11 +18,9 @@ from stackgauge.evidence.padding import first_code, without_padding
 from stackgauge.evidence.table import (
     NO_LIMIT,
     UNKNOWN,
-    Base,
     Peaks,
     Rows,
     deeper,
-    known,
     no_rows,
     peaks,
     sample,
@@ -121,12 +119,7 @@ class Measurer:
     @cached_property
     def functions(self) -> Functions:
         """The image's functions."""
-        table = self.table
-        begins = np.ones(len(table), bool)
-        begins[1:] = (table.base[:-1] == Base.PADDING) | (table.end[:-1] < table.start[1:])
-        return find_functions(
-            self.image.elf, self.image.symbols, self.isa, table.start[begins & known(table)]
-        )
+        return find_functions(self.image.elf, self.image.symbols, self.isa, self.table)
 
     def peaks(self, table: Rows) -> Peaks:
         """What a table says of each function.

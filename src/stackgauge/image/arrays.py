@@ -20,3 +20,13 @@ def sorted_unique(values: NDArray[Number]) -> NDArray[Number]:
     keep = np.ones(len(values), bool)
     keep[1:] = values[1:] != values[:-1]
     return values[keep]
+
+
+def member(values: NDArray[Number], others: NDArray[Number]) -> NDArray[np.bool_]:
+    """Which of the values are among the others; for the same reason not ``numpy.isin``."""
+    if not len(others):
+        return np.zeros(len(values), bool)
+    others = np.sort(others)
+    at = np.minimum(np.searchsorted(others, values), len(others) - 1)
+    found: NDArray[np.bool_] = others[at] == values
+    return found

@@ -22,9 +22,12 @@ EM_386 = 3
 EM_MIPS = 8
 EM_PPC = 20
 EM_PPC64 = 21
+EM_S390 = 22
 EM_ARM = 40
 EM_X86_64 = 62
 EM_AARCH64 = 183
+EM_RISCV = 243
+EM_LOONGARCH = 258
 
 SHT_NULL = 0
 SHT_SYMTAB = 2
@@ -158,7 +161,9 @@ class Elf:
         if index not in self._unpacked:
             from stackgauge.image.packed_sections import unpacked
 
-            self._unpacked[index] = unpacked(self, raw, self.names[index])
+            # The table of names is asked for while there are no names yet.
+            name = "section names" if index == self._string_index else self.names[index]
+            self._unpacked[index] = unpacked(self, raw, name)
         return self._unpacked[index]
 
     def words(self, which: str | int | Section, dtype: str) -> NDArray[Any]:
@@ -194,21 +199,44 @@ class Elf:
 
     @cached_property
     def executable(self) -> NDArray[np.intp]:
-        """Indices of the sections that hold code, by ascending address.
+        """Indices of the sections that hold code, by ascending address, none over another.
 
         Data is none, even where it may be executed: x86 kernels have had such a ``.data`` since
         6.16, in which a trampoline lies.
         """
+        return self._code[0]
+
+    @cached_property
+    def overlaid(self) -> NDArray[np.intp]:
+        """Indices of the sections that hold code at addresses where another one does.
+
+        An ARM kernel has its table of vectors three times at one address, and takes one when it
+        boots (arch/arm/include/asm/vmlinux.lds.h).
+        """
+        return self._code[1]
+
+    @cached_property
+    def _code(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         flags = self.headers["flags"]
         code = (
             (flags & SHF_EXECINSTR != 0)
             & (flags & SHF_ALLOC != 0)
             & (self.headers["type"] != SHT_NOBITS)
+            & (self.headers["type"] != SHT_NULL)
             & (self.headers["size"] > 0)
         )
         data = [name == ".data" or name.startswith(".data.") for name in self.names]
         found = np.flatnonzero(code & ~np.array(data, bool))
-        return found[np.argsort(self.headers["addr"][found], kind="stable")]
+        found = found[np.argsort(self.headers["addr"][found], kind="stable")]
+        first = np.ones(len(found), bool)
+        end = 0
+        # A loop over sections, since which one counts depends on which ones before it do.
+        for place, index in enumerate(found.tolist()):
+            start = int(self.headers["addr"][index])
+            first[place] = start >= end
+            if first[place]:
+                end = start + int(self.headers["size"][index])
+        return found[first], found[~first]
 
 
 def header_dtypes(bits: int, order: str) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -334,8 +362,18 @@ def _laid_out(headers: NDArray[Any], where: object) -> NDArray[Any]:
 
 
 def _check(elf: Elf) -> None:
-    """Refuse sections that lie outside the file or share its bytes."""
+    """Refuse sections that lie outside the file or the address space, or share bytes."""
     headers = elf.headers
+    allocated = headers["flags"] & SHF_ALLOC != 0
+    # "SHF_COMPRESSED ... cannot be used in conjunction with SHF_ALLOC" (gABI 4.3).
+    packed = allocated & (headers["flags"] & SHF_COMPRESSED != 0)
+    if packed.any():
+        raise InputError(elf.where, f"is broken: section {int(np.argmax(packed))} is compressed")
+    room = np.iinfo(headers["addr"].dtype).max - headers["addr"]
+    beyond = allocated & (headers["size"] > room)
+    if beyond.any():
+        first = int(np.argmax(beyond))
+        raise InputError(elf.where, f"is broken: section {first} reaches beyond all addresses")
     held = np.flatnonzero(
         (headers["type"] != SHT_NOBITS) & (headers["type"] != SHT_NULL) & (headers["size"] > 0)
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackgauge.errors import InputError
+from stackgauge.image.arrays import member
 from stackgauge.image.elf import EM_ARM, SHN_LORESERVE, SHN_XINDEX, SHT_SYMTAB, SHT_SYMTAB_SHNDX, Elf
 from stackgauge.image.source import Bytes
 
@@ -121,10 +122,8 @@ class Symbols:
 
     def find(self, name: str) -> int | None:
         """The address of the defined symbol of that name, or None."""
-        at = self.strings.offsets(name)
-        if not len(at):
-            return None
-        rows = np.flatnonzero(np.isin(self.name, at) & (self.type != STT_FILE))
+        at = np.array(self.strings.offsets(name), np.int64)
+        rows = np.flatnonzero(member(self.name, at) & (self.type != STT_FILE))
         return int(self.value[rows[0]]) if len(rows) else None
 
 

@@ -32,6 +32,7 @@ help:
 	@echo "make lint          set up, check style, types and the direction of imports"
 	@echo "make test-kernels  set up, run the tests that fetch or build kernels"
 	@echo "make bench         set up, measure against objdump and checkstack.pl"
+	@echo "make exactness     set up, hold Debian's kernels against every evidence there is"
 	@echo "make clean         remove what was set up"
 
 .PHONY: demo
@@ -64,6 +65,11 @@ lint: $(VENV)/.has-lint
 bench: $(VENV)/.has-run
 	$(call need,binutils perl)
 	$(BIN)/python bench/frames.py
+
+.PHONY: exactness
+exactness: $(VENV)/.has-run
+	$(BIN)/python bench/exactness.py
+	@cat docs/exactness.md
 
 .PHONY: clean
 clean:

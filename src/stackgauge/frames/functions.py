@@ -106,7 +106,12 @@ def origin(name: str) -> str:
     return original if original != name else ""
 
 
-def find_functions(elf: Elf, symbols: Symbols, isa: Isa, table: Rows) -> Functions:
+_NONE = np.zeros(0, np.uint64)
+
+
+def find_functions(
+    elf: Elf, symbols: Symbols, isa: Isa, table: Rows, begins: NDArray[np.uint64] = _NONE
+) -> Functions:
     """The functions of an image, its cold pieces and its code without a name.
 
     Args:
@@ -115,6 +120,7 @@ def find_functions(elf: Elf, symbols: Symbols, isa: Isa, table: Rows) -> Functio
         isa: its architecture.
         table: rows of some evidence. Where it begins to speak of code tells apart the functions
             of a stretch that no symbol covers.
+        begins: addresses at which evidence says that a function begins, for the same purpose.
     """
     chosen = _choose(elf, symbols)
     start = symbols.value[chosen]
@@ -129,7 +135,7 @@ def find_functions(elf: Elf, symbols: Symbols, isa: Isa, table: Rows) -> Functio
     keep = end > start
     keep[open_ended] &= first_code(elf, isa, start[open_ended], end[open_ended]) < end[open_ended]
     start, end, section, chosen = start[keep], end[keep], section[keep], chosen[keep]
-    gaps = _unnamed(elf, symbols, isa, table, start, end)
+    gaps = _unnamed(elf, symbols, isa, table, begins, start, end)
     start = np.concatenate([start, gaps[0]])
     end = np.concatenate([end, gaps[1]])
     section = np.concatenate([section, gaps[2]])
@@ -200,6 +206,7 @@ def _unnamed(
     symbols: Symbols,
     isa: Isa,
     table: Rows,
+    begins: NDArray[np.uint64],
     start: NDArray[np.uint64],
     end: NDArray[np.uint64],
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int32], NDArray[np.intp]]:
@@ -216,7 +223,7 @@ def _unnamed(
     low, high = low[~told & (low < high)], high[~told & (low < high)]
     first = first_code(elf, isa, low, high)
     labels = _labels(symbols, code)
-    cuts = np.concatenate([symbols.value[labels], _begins(table)])
+    cuts = np.concatenate([symbols.value[labels], _begins(table), begins])
     holder = np.searchsorted(high, cuts, side="right")
     inside = holder < len(high)
     inside[inside] = cuts[inside] > first[holder[inside]]

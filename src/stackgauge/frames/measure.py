@@ -10,7 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.evidence.cfi import cfi_rows
+from stackgauge.evidence.cfi import Cfi, cfi_rows
+from stackgauge.evidence.ehabi import ehabi_rows
 from stackgauge.evidence.flow import Pieces
 from stackgauge.evidence.instructions import instruction_rows, read_steps
 from stackgauge.evidence.orc import orc_rows
@@ -27,11 +28,12 @@ from stackgauge.evidence.table import (
 )
 from stackgauge.evidence.unseen import unseen
 from stackgauge.frames.functions import Functions, find_functions
+from stackgauge.image.arrays import member
 from stackgauge.image.opening import Image
 from stackgauge.image.relocate import relocated
 from stackgauge.image.source import Bytes
 from stackgauge.isa import isa_of
-from stackgauge.isa.model import Isa
+from stackgauge.isa.model import Isa, Steps
 from stackgauge.kernel.tables import replacements, table_jumps
 
 # How many bytes at a function's start may be NOPs that CFI leaves out.
@@ -107,9 +109,18 @@ class Measurer:
         return without_padding(orc_rows(elf, self.contents), elf, self.isa)
 
     @cached_property
+    def _cfi(self) -> Cfi:
+        return cfi_rows(self.image.elf, self.isa, self.contents)
+
+    @property
     def cfi(self) -> Rows:
         """The rows of call frame information; none where the image has none."""
-        return cfi_rows(self.image.elf, self.isa, self.contents).rows
+        return self._cfi.rows
+
+    @cached_property
+    def ehabi(self) -> Rows:
+        """The rows of ARM's EHABI; none where the image has none."""
+        return ehabi_rows(self.image.elf, self.contents)
 
     @cached_property
     def table(self) -> Rows:
@@ -119,7 +130,26 @@ class Measurer:
     @cached_property
     def functions(self) -> Functions:
         """The image's functions."""
-        return find_functions(self.image.elf, self.image.symbols, self.isa, self.table)
+        begins = self.ehabi.start
+        if not len(self.orc):
+            begins = np.concatenate([begins, self._cfi.fde_start])
+        return find_functions(self.image.elf, self.image.symbols, self.isa, self.table, begins)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """What the instructions of all functions do to the stack."""
+        functions = self.functions
+        return read_steps(self.image.elf, self.isa, self.contents, functions.start, functions.end)
+
+    def _steps_of(self, which: NDArray[np.bool_]) -> Steps:
+        """The same of some functions, of which few are read where a table sees instructions."""
+        functions = self.functions
+        if len(self.orc):
+            chosen = np.flatnonzero(which)
+            start, end = functions.start[chosen], functions.end[chosen]
+            return read_steps(self.image.elf, self.isa, self.contents, start, end)
+        owner = np.searchsorted(functions.start, self.steps.start, side="right") - 1
+        return self.steps.take(which[owner])
 
     def peaks(self, table: Rows) -> Peaks:
         """What a table says of each function.
@@ -137,7 +167,6 @@ class Measurer:
     def beyond(self, table: Rows) -> NDArray[np.bool_]:
         """Which functions have instructions that take stack where the table does not say so."""
         functions, elf = self.functions, self.image.elf
-        steps = read_steps(elf, self.isa, self.contents, functions.start, functions.end)
         # What an alternative does counts at the instruction that it may replace.
         patched = replacements(elf, self.contents)
         start, first = np.unique(patched.start, return_index=True)
@@ -145,7 +174,7 @@ class Measurer:
             read_steps(elf, self.isa, self.contents, start, patched.end[first]), no_rows()
         )
         takes = np.searchsorted(taken, patched.end) > np.searchsorted(taken, patched.start)
-        places = np.concatenate([unseen(steps, table), patched.site[takes]])
+        places = np.concatenate([unseen(self.steps, table), patched.site[takes]])
         result = np.zeros(len(functions), bool)
         at = np.searchsorted(functions.start, places, side="right") - 1
         result[functions.routine[at[at >= 0]]] = True
@@ -168,7 +197,7 @@ class Measurer:
             functions.start[chosen], functions.end[chosen], numbered, functions.parent[chosen] < 0
         )
         followed = instruction_rows(
-            elf, self.isa, self.contents, pieces,
+            elf, self.isa, self.contents, pieces, self._steps_of(which),
             table_jumps(elf, self.image.symbols, self.contents), replacements(elf, self.contents),
         )  # fmt: skip
         rows = deeper(followed.rows, other)
@@ -208,6 +237,22 @@ def judge(found: Peaks, routine: NDArray[np.intp], count: int) -> Judged:
     return Judged(least, most, settled, np.zeros(count, bool), evidence)
 
 
+def _settle_rest(work: Measurer, whole: Judged, endless: NDArray[np.bool_]) -> None:
+    """Let EHABI say the frames that nothing else does.
+
+    It tells of a function's body and not of each instruction, so it comes last, and speaks only
+    for a function that has an entry of its own, which is at least as deep as what else is known.
+    """
+    table, functions = work.ehabi, work.functions
+    if not len(table):
+        return
+    found = judge(work.peaks(table), functions.routine, len(functions))
+    own = member(functions.start, table.start)
+    settles = own & found.settled & ~whole.settled & ~endless & (found.least >= whole.least)
+    for column in ("least", "most", "settled", "dynamic", "evidence"):
+        getattr(whole, column)[settles] = getattr(found, column)[settles]
+
+
 def measure(image: Image) -> Frames:
     """The frame of every function of an image."""
     work = Measurer(image)
@@ -231,6 +276,7 @@ def measure(image: Image) -> Frames:
     # Of a function without a limit only the least is said, and code that is not understood
     # can't make that less.
     endless = whole.dynamic & (whole.most >= NO_LIMIT)
+    _settle_rest(work, whole, endless)
     kind = np.full(len(functions), Kind.UNKNOWN, np.uint8)
     kind[whole.settled] = Kind.STATIC
     kind[whole.settled & whole.dynamic | endless] = Kind.DYNAMIC

@@ -92,7 +92,8 @@ def verify(image: Image) -> Verified:
     own = functions.parent < 0
     count = len(functions)
     found: dict[Evidence, Judged] = {}
-    for kind, table in ((Evidence.ORC, work.orc), (Evidence.CFI, work.cfi)):
+    tables = {Evidence.ORC: work.orc, Evidence.CFI: work.cfi, Evidence.EHABI: work.ehabi}
+    for kind, table in tables.items():
         if len(table):
             found[kind] = judge(work.peaks(table), functions.routine, count)
     rows, read = work.instructions(np.ones(count, bool), no_rows())
@@ -141,8 +142,8 @@ class _Causes:
         read = sizes[Evidence.INSTRUCTIONS]
         if Evidence.ORC in (one, two) and self._registers[index]:
             return REGISTERS
-        jumped_into = self._deep_entry[index] or self._unreached[index]
-        if Evidence.ORC in (one, two) and jumped_into:
+        skipped = Evidence.INSTRUCTIONS in (one, two) and self._unreached[index]
+        if Evidence.ORC in (one, two) and (self._deep_entry[index] or skipped):
             return JUMPED_INTO
         if {one, two} == {Evidence.ORC, Evidence.INSTRUCTIONS}:
             return KNOWN.get(self._functions.name(index), UNEXPLAINED)

@@ -54,25 +54,26 @@ def _facts(row: FrameRow) -> dict[str, object]:
 
 
 def frames_text(out: TextIO, rows: Sequence[FrameRow]) -> None:
-    """A table, the largest frame first."""
-    several = len({row.module for row in rows}) > 1
-    columns = ["frame", "kind", "evidence", "function", *(["module"] if several else []), "source"]
-    write_table(
-        out,
-        columns,
+    """A table, the largest frame first; columns that would say the same of all are left out."""
+    columns = ["frame", "kind", "evidence", "function"]
+    cells = [
         [
-            [
-                _bytes(row),
-                row.kind,
-                row.evidence,
-                row.function or f"(no symbol at {row.address:#x})",
-                *([row.module] if several else []),
-                f"{row.file}:{row.line}" if row.line else row.file,
-            ]
-            for row in rows
-        ],
-        right={"frame"},
-    )
+            _bytes(row),
+            row.kind,
+            row.evidence,
+            row.function or f"(no symbol at {row.address:#x})",
+        ]
+        for row in rows
+    ]
+    if len({row.module for row in rows}) > 1:
+        columns.append("module")
+        for line, row in zip(cells, rows, strict=True):
+            line.append(row.module)
+    if any(row.file for row in rows):
+        columns.append("source")
+        for line, row in zip(cells, rows, strict=True):
+            line.append(f"{row.file}:{row.line}" if row.line else row.file)
+    write_table(out, columns, cells, right={"frame"})
 
 
 def _bytes(row: FrameRow) -> str:

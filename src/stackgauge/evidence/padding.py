@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from stackgauge.evidence.table import UNKNOWN, Base, Rows
 from stackgauge.image.elf import Elf
+from stackgauge.image.source import Bytes
 from stackgauge.isa.model import Isa
 
 Addresses = NDArray[np.uint64]
@@ -27,28 +28,49 @@ def first_code(elf: Elf, isa: Isa, start: Addresses, end: Addresses) -> Addresse
     allowed = np.zeros(256, bool)
     allowed[list(isa.filler)] = True
     for index in elf.executable.tolist():
-        base, data = int(elf.headers["addr"][index]), elf.contents(index)
-        low = int(np.searchsorted(start, np.uint64(base)))
-        high = int(np.searchsorted(start, np.uint64(base + len(data))))
-        first = (start[low:high] - np.uint64(base)).astype(np.int64)
-        size = (np.minimum(end[low:high], np.uint64(base + len(data))) - start[low:high]).astype(
-            np.int64
-        )
-        size[end[low:high] <= start[low:high]] = 0
-        if not size.any():
-            continue
-        # All bytes of all stretches one after the other, and where each stretch begins in them.
-        before = np.cumsum(size) - size
-        offset = np.repeat(first - before, size)
-        offset += np.arange(len(offset))
-        code = np.flatnonzero(~allowed[data[offset]])
-        found = np.searchsorted(code, before)
-        hit = (size > 0) & (found < len(code))
-        hit[hit] = code[found[hit]] < (before + size)[hit]
-        at = offset[code[found[hit]]]
-        at -= (at - first[hit]) % isa.instruction_alignment
-        result[low:high][hit] = at.astype(np.uint64) + np.uint64(base)
+        base, data = np.uint64(elf.headers["addr"][index]), elf.contents(index)
+        stop = base + np.uint64(len(data))
+        low, high = (int(np.searchsorted(start, bound)) for bound in (base, stop))
+        first = (start[low:high] - base).astype(np.int64)
+        size = (np.minimum(end[low:high], stop) - base).astype(np.int64) - first
+        near = (size <= _NEAR) & (first + _NEAR <= len(data))
+        at = np.full(len(first), -1, np.int64)
+        at[near] = _first_near(data, allowed, first[near], size[near])
+        at[~near] = _first_far(data, allowed, first[~near], size[~near])
+        hit = np.flatnonzero(at >= 0)
+        at = first[hit] + at[hit] // isa.instruction_alignment * isa.instruction_alignment
+        result[low + hit] = at.astype(np.uint64) + base
     return result
+
+
+# Most stretches are no longer: functions are aligned to so many bytes.
+_NEAR = 16
+
+
+def _first_near(
+    data: Bytes, allowed: NDArray[np.bool_], first: NDArray[np.int64], size: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """How far into each short stretch code begins, or -1."""
+    if not len(first):
+        return first
+    windows = np.ndarray((len(data) - _NEAR + 1, _NEAR), np.uint8, data.data, 0, (1, 1))
+    code = ~allowed[windows[first]] & (np.arange(_NEAR) < size[:, None])
+    place: NDArray[np.int64] = code.argmax(axis=1)
+    return np.where(code[np.arange(len(first)), place], place, -1)
+
+
+def _first_far(
+    data: Bytes, allowed: NDArray[np.bool_], first: NDArray[np.int64], size: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The same of stretches of any length."""
+    size = np.maximum(size, 0)
+    # All bytes of all stretches one after the other, and where each stretch begins in them.
+    before = np.cumsum(size) - size
+    offset = np.repeat(first - before, size)
+    offset += np.arange(len(offset))
+    code = np.append(np.flatnonzero(~allowed[data[offset]]), np.int64(1 << 62))
+    place = code[np.searchsorted(code, before)] - before
+    return np.where(place < size, place, -1)
 
 
 # Most padding is shorter than a cache line; what is longer is looked through one by one.

@@ -185,6 +185,7 @@ def deeper(one: Rows, two: Rows) -> Rows:
         one: rows that say which code is meant: the result covers theirs alone.
         two: the other table.
     """
+    two = two.take(_touching(two, one))
     bounds = np.concatenate([two.start, two.end])
     bounds = bounds[sample(one, bounds) >= 0]
     cuts = sorted_unique(np.concatenate([one.start, one.end, bounds]))
@@ -205,3 +206,14 @@ def deeper(one: Rows, two: Rows) -> Rows:
     most = np.maximum(most, np.where(known(one)[at], one.most[at], UNKNOWN))
     most = np.where(other_knows | known(one)[at], most, UNKNOWN).astype(np.int32)
     return Rows(cuts, end, columns["depth"], most, columns["base"], columns["evidence"])
+
+
+def _touching(rows: Rows, others: Rows) -> NDArray[np.bool_]:
+    """Which rows share code with any of the others, which are the fewer."""
+    first = np.searchsorted(rows.end, others.start, side="right")
+    last = np.searchsorted(rows.start, others.end, side="left")
+    some = first < last
+    change = np.bincount(first[some], minlength=len(rows) + 1)
+    change -= np.bincount(last[some], minlength=len(rows) + 1)
+    touched: NDArray[np.bool_] = np.cumsum(change)[:-1] > 0
+    return touched

@@ -71,10 +71,25 @@ def instruction_rows(
     isa: Isa,
     contents: Callable[[int], Bytes],
     pieces: Pieces,
+    steps: Steps,
     jumps: Jumps,
     patched: Replacements,
 ) -> Followed:
-    """What the instructions of the pieces say, alternatives and table edges included."""
-    pieces, jumps = with_replacements(pieces, jumps, patched)
-    steps = read_steps(elf, isa, contents, pieces.start, pieces.end)
-    return follow(steps, pieces, isa, jumps)
+    """What the instructions of the pieces say, alternatives and table edges included.
+
+    Args:
+        elf: the image.
+        isa: its architecture.
+        contents: section index to bytes, relocated where the image is an object.
+        pieces: the code of the routines, without their alternatives.
+        steps: what the instructions of the pieces do.
+        jumps: edges from the kernel's tables.
+        patched: the alternatives.
+    """
+    whole, jumps = with_replacements(pieces, jumps, patched)
+    other = pieces.at(whole.start) < 0
+    if other.any():
+        more = read_steps(elf, isa, contents, whole.start[other], whole.end[other])
+        steps = joined([steps, more])
+        steps = steps.take(np.argsort(steps.start, kind="stable"))
+    return follow(steps, whole, isa, jumps)

@@ -169,7 +169,11 @@ class _Walk:
                     if target is None and grown < 0:  # a tail call, after an epilogue
                         depth = self.entry - grown
                     break
-            elif motion in (_RESTORE, _HOME, _ALIGN, _LINK, _DYNAMIC, _INDIRECT):
+            elif motion == _HOME:
+                if grown > 0:  # a frame of its own
+                    depth = self.entry
+                break
+            elif motion in (_RESTORE, _ALIGN, _LINK, _DYNAMIC, _INDIRECT):
                 break
         if depth is not None and depth >= self.entry:
             return depth

@@ -18,6 +18,7 @@ REGISTERS = "an entry from an interrupt or a system call: ORC counts the registe
 JUMPED_INTO = "assembly that is jumped into, with more on the stack than a call puts there"
 ALTERNATIVE = "an alternative pushes, which CFI does not see"
 ASSEMBLY = "inline assembly pushes, which CFI does not see"
+UNTOLD = "assembly pushes, which EHABI is not told of"
 
 # Assembly of which objtool is told something else than its instructions do, with the file that
 # does so, for differences between ORC and instructions.
@@ -147,6 +148,8 @@ class _Causes:
             return JUMPED_INTO
         if {one, two} == {Evidence.ORC, Evidence.INSTRUCTIONS}:
             return KNOWN.get(self._functions.name(index), UNEXPLAINED)
+        if {one, two} == {Evidence.EHABI, Evidence.INSTRUCTIONS}:
+            return UNTOLD if sizes[Evidence.EHABI] < read else UNEXPLAINED
         if Evidence.CFI in (one, two):
             other = sizes[two if one is Evidence.CFI else one]
             if sizes[Evidence.CFI] < other == read:

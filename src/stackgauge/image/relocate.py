@@ -16,6 +16,7 @@ from stackgauge.errors import InputError
 from stackgauge.image.elf import (
     EM_386,
     EM_AARCH64,
+    EM_ARM,
     EM_MIPS,
     EM_PPC,
     EM_PPC64,
@@ -38,6 +39,7 @@ class Relocation:
         drop: low bits of the value that are left out, as of a branch's distance in instructions.
         low: bit of the field where the value goes.
         bits: how many bits it has there; 0 for the whole field.
+        thumb: whether it is the distance of a Thumb branch instead, of ``bits`` bits.
     """
 
     size: int
@@ -45,9 +47,11 @@ class Relocation:
     drop: int = 0
     low: int = 0
     bits: int = 0
+    thumb: bool = False
 
 
 # By machine and r_type. x86-64 psABI, table 4.9; "ELF for the Arm 64-bit Architecture", 5.7;
+# "ELF for the Arm Architecture" (IHI 0044), 4.6.1;
 # System V ABI, Intel386 supplement, figure 4-4, MIPS supplement, figure 4-11, and PowerPC
 # supplement, figure 4-3; Power Architecture 64-Bit ELF V2 ABI, table 3.9.
 _POWERPC = {
@@ -58,6 +62,8 @@ _POWERPC = {
     13: Relocation(4, relative=True, drop=2, low=2, bits=14),  # R_PPC_REL14_BRNTAKEN
     26: Relocation(4, relative=True),  # R_PPC_REL32
 }
+_ARM_BRANCH = Relocation(4, relative=True, drop=2, low=0, bits=24)
+_THUMB_BRANCH = Relocation(4, relative=True, bits=25, thumb=True)
 RELOCATIONS: dict[int, dict[int, Relocation]] = {
     EM_X86_64: {
         1: Relocation(8, relative=False),  # R_X86_64_64
@@ -76,6 +82,19 @@ RELOCATIONS: dict[int, dict[int, Relocation]] = {
         280: Relocation(4, relative=True, drop=2, low=5, bits=19),  # R_AARCH64_CONDBR19
         282: Relocation(4, relative=True, drop=2, low=0, bits=26),  # R_AARCH64_JUMP26
         283: Relocation(4, relative=True, drop=2, low=0, bits=26),  # R_AARCH64_CALL26
+    },
+    EM_ARM: {
+        1: _ARM_BRANCH,  # R_ARM_PC24
+        2: Relocation(4, relative=False),  # R_ARM_ABS32
+        3: Relocation(4, relative=True),  # R_ARM_REL32
+        10: _THUMB_BRANCH,  # R_ARM_THM_CALL
+        27: _ARM_BRANCH,  # R_ARM_PLT32
+        28: _ARM_BRANCH,  # R_ARM_CALL
+        29: _ARM_BRANCH,  # R_ARM_JUMP24
+        30: _THUMB_BRANCH,  # R_ARM_THM_JUMP24
+        38: Relocation(4, relative=False),  # R_ARM_TARGET1
+        42: Relocation(4, relative=True, bits=31),  # R_ARM_PREL31
+        51: Relocation(4, relative=True, bits=21, thumb=True),  # R_ARM_THM_JUMP19
     },
     EM_386: {
         1: Relocation(4, relative=False),  # R_386_32
@@ -192,22 +211,45 @@ def _apply(
     # The field at every byte of the section: one that begins at each, overlapping the next.
     fields = np.ndarray(len(out) - kind.size + 1, dtype, out.data, strides=(1,))
     field = fields[rows.place].astype(np.uint64)
-    value = rows.target + (_addend(field, kind) if rows.addend is None else rows.addend)
+    value = rows.target + (_addend(field, kind, elf.order) if rows.addend is None else rows.addend)
     if kind.relative:
         value = value - (rows.place + np.uint64(section.address))
-    if kind.bits:
+    if kind.thumb:
+        value = _with_thumb_distance(field, value, kind, elf.order)
+    elif kind.bits:
         mask = np.uint64((1 << kind.bits) - 1)
         value = (value >> np.uint64(kind.drop)) & mask
         value = (field & ~(mask << np.uint64(kind.low))) | (value << np.uint64(kind.low))
     fields[rows.place] = value.astype(dtype)
 
 
-def _addend(field: NDArray[np.uint64], kind: Relocation) -> NDArray[np.uint64]:
+def _addend(field: NDArray[np.uint64], kind: Relocation, order: str) -> NDArray[np.uint64]:
     """The addend that stands in the place itself."""
+    if kind.thumb:
+        from stackgauge.image.thumb_branch import distances
+
+        return distances(_halves_swapped(field, order), near=kind.bits == 21).view(np.uint64)
     if not kind.bits:
         return _signed(field, 8 * kind.size)
     value = field >> np.uint64(kind.low) & np.uint64((1 << kind.bits) - 1)
     return _signed(value, kind.bits) << np.uint64(kind.drop)
+
+
+def _halves_swapped(field: NDArray[np.uint64], order: str) -> NDArray[np.uint32]:
+    """Words that begin with the lower halfword, in little-endian files, with it as the upper."""
+    words = field.astype(np.uint32)
+    return words << np.uint32(16) | words >> np.uint32(16) if order == "<" else words
+
+
+def _with_thumb_distance(
+    field: NDArray[np.uint64], value: NDArray[np.uint64], kind: Relocation, order: str
+) -> NDArray[np.uint64]:
+    """Thumb branches that lead as far as ``value`` says."""
+    from stackgauge.image.thumb_branch import with_distances
+
+    words = _halves_swapped(field, order)
+    made = with_distances(words, value.view(np.int64), near=kind.bits == 21)
+    return _halves_swapped(made.astype(np.uint64), order).astype(np.uint64)
 
 
 def _signed(field: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:

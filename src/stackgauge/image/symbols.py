@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from stackgauge.errors import InputError
 from stackgauge.image.arrays import member
-from stackgauge.image.elf import EM_ARM, SHN_LORESERVE, SHN_XINDEX, SHT_SYMTAB, SHT_SYMTAB_SHNDX, Elf
+from stackgauge.image.elf import (
+    EM_ARM,
+    SHN_LORESERVE,
+    SHN_XINDEX,
+    SHT_SYMTAB,
+    SHT_SYMTAB_SHNDX,
+    Elf,
+)
 from stackgauge.image.source import Bytes
 
 STT_NOTYPE = 0

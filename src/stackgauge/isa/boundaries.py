@@ -35,9 +35,8 @@ def instruction_starts(
     rows.reshape(-1)[: len(length)] = length
     rows = np.ascontiguousarray(rows.T)
     # 0 where an instruction begins for certain, else a mask that keeps all bits.
-    keep = np.full((parts, _PART), 0xFF, np.uint8)
-    keep.reshape(-1)[begin] = 0
-    keep = np.ascontiguousarray(keep.T)
+    keep = np.full((_PART, parts), 0xFF, np.uint8)
+    keep[begin % _PART, begin // _PART] = 0
     # How many units of the last instruction are left at the end of a part, by how many were left
     # at its start.
     left = np.repeat(np.arange(longest, dtype=np.uint8)[:, None], parts, axis=1)

@@ -13,8 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stackgauge.image.arrays import member, sorted_unique
+from stackgauge.isa import straight
 from stackgauge.isa.model import SAVED, Effect
-from stackgauge.isa.words import Indices, Text
+from stackgauge.isa.words import Indices, Text, Words
 
 # Registers are numbered from 0 to 31; 32 is a place in memory that an architecture keeps the
 # stack pointer in, which is followed like a register.
@@ -37,6 +39,15 @@ class Copies(NamedTuple):
         """Those of a mask."""
         return Copies(*(column[which] for column in self))
 
+    def with_restores(self, moves: straight.Rows, sp: int) -> Copies:
+        """Restores, and those among moves that were followed, by ascending index."""
+        more = moves.take(moves.effect == Effect.RESTORE)
+        into = np.full(len(more.at), sp, np.intp)
+        columns = zip(self, (more.at, into, more.source, more.value), strict=True)
+        merged = [np.concatenate(pair) for pair in columns]
+        order = np.argsort(merged[0], kind="stable")
+        return Copies(*(column[order] for column in merged))
+
 
 class Rows(NamedTuple):
     """Steps by word of the text; columns."""
@@ -48,7 +59,7 @@ class Rows(NamedTuple):
 
     def take(self, which: NDArray[np.bool_]) -> Rows:
         """Those of a mask."""
-        return Rows(*(column[which] for column in self))
+        return Rows(self.at[which], self.effect[which], self.slot[which], self.value[which])
 
 
 @dataclass(frozen=True)
@@ -65,12 +76,12 @@ class Registers:
 
     sp: int
     pinned: Mapping[int, int]
-    copies: Callable[[Indices, NDArray[np.uint32]], Copies]
+    copies: Callable[[Indices, Words], Copies]
 
 
 def near_words(text: Text, at: Indices) -> Indices:
     """Indices of the words of all stretches that hold an instruction of ``at``, ascending."""
-    return text.words_of(np.unique(text.stretch(at)))
+    return text.words_of(sorted_unique(text.stretch(at)))
 
 
 def follow_copies(
@@ -94,7 +105,7 @@ def follow_copies(
     Returns:
         The steps; those of one instruction are in their order.
     """
-    stretches = np.unique(text.stretch(restores.at))
+    stretches = sorted_unique(text.stretch(restores.at))
     copies = registers.copies(near, text.words[near])
     lane = np.searchsorted(stretches, text.stretch(copies.at))
     restoring = np.searchsorted(stretches, text.stretch(restores.at))
@@ -135,7 +146,8 @@ def _slots(
     needed[restoring, restores.source] = _COUNT
     # Each turn follows the copies one instruction further, of which there are few in a row.
     for _ in range(NOTHING):
-        holds[lane, copies.into] |= holds[lane, copies.source]
+        filled = holds[lane, copies.source]
+        holds[lane[filled], copies.into[filled]] = True
     for turn in range(NOTHING):
         wanted = (needed[lane, copies.into] > 0) & (needed[lane, copies.source] == 0)
         needed[lane[wanted], copies.source[wanted]] = NOTHING - turn
@@ -150,17 +162,17 @@ def _slots(
         register = order[:, taken - len(pinned)]
         rows = np.flatnonzero(needed[np.arange(count), register])
         slot[rows, register[rows]] = taken
-    for register, taken in registers.pinned.items():
-        slot[:, register] = taken
+    for pin, taken in registers.pinned.items():
+        slot[:, pin] = taken
     return slot
 
 
 def _far(text: Text, stretches: Indices, far: Copies, registers: Registers) -> Rows:
     """Copies to pinned registers outside of the stretches that are looked at."""
     stretch = text.stretch(far.at)
-    far = far.take(~np.isin(stretch, stretches))
     slots = np.full(_COUNT, NOTHING, np.uint8)
     slots[list(registers.pinned)] = list(registers.pinned.values())
+    far = far.take(~member(stretch, stretches) & (slots[far.into] != NOTHING))
     effect = np.full(len(far.at), Effect.COPY, np.uint8)
     return Rows(far.at, effect, slots[far.into], far.value)
 

@@ -76,7 +76,7 @@ class Rule:
     """
 
     motion: Motion
-    pattern: re.Pattern[bytes]
+    pattern: str
     size: int = 0
     register: bytes = b""
 
@@ -89,20 +89,20 @@ class Constant:
     (which does not matter where the form is ``fresh``) and of the pattern's ``n``.
     """
 
-    pattern: re.Pattern[bytes]
+    pattern: str
     value: Callable[[int, int], int]
     fresh: bool
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """One architecture's text.
+    """One architecture's text. Patterns are for bytes, with lines (``re.MULTILINE``).
 
     Attributes:
         name: as the kernel's script calls it.
         formats: names of the object formats (``file format ...``) that hold such code.
-        motions: finds the instructions that may move or copy the stack pointer, much faster than
-            ``lines``; group: the text.
+        motions: finds the instructions that may move the stack pointer, much faster than ``lines``;
+            group: the text.
         lines: finds all instructions that matter; groups: address, mnemonic and target of a
             direct branch, text of any other.
         jumps: mnemonics of direct branches that are always taken.
@@ -121,12 +121,12 @@ class Dialect:
     """
 
     name: str
-    formats: re.Pattern[bytes]
-    motions: re.Pattern[bytes]
-    lines: re.Pattern[bytes]
-    jumps: re.Pattern[bytes]
-    calls: re.Pattern[bytes]
-    traps: re.Pattern[bytes]
+    formats: str
+    motions: str
+    lines: str
+    jumps: str
+    calls: str
+    traps: str
     rules: tuple[Rule, ...]
     constants: tuple[Constant, ...]
     grows_up: bool
@@ -134,12 +134,12 @@ class Dialect:
     word: int
     pushes_return: bool
     alignment: int
-    slots: re.Pattern[bytes] | None
-    likely: re.Pattern[bytes] | None
+    slots: str | None
+    likely: str | None
 
 
 # What may follow the operands: a comment, in the way of each architecture.
-_END = rb"\s*(?:(?:[#;@!<]|//).*)?"
+_END = r"\s*(?:(?:[#;@!<]|//).*)?"
 _NUMBER = r"(?P<n>-?(?:0x)?[0-9a-f]+)"
 # Matches nothing.
 _NEVER = r"(?!)"
@@ -147,15 +147,12 @@ _NEVER = r"(?!)"
 _RuleRow = tuple[Motion, str] | tuple[Motion, str, int] | tuple[Motion, str, int, bytes]
 
 
-def _compiled(pattern: str) -> re.Pattern[bytes]:
-    return re.compile(pattern.encode(), re.MULTILINE)
-
-
 def _dialect(
     name: str,
     formats: str,
     *rules: _RuleRow,
     motions: str,
+    copies: str = _NEVER,
     branches: str = _NEVER,
     stops: str = _NEVER,
     jumps: str = _NEVER,
@@ -179,33 +176,30 @@ def _dialect(
     """
     # "400" keeps what is tried on an instruction short, whatever the line is.
     motion = rf"(?:{motions})[^\n]{{0,400}}"
-    stop = rf"(?:{stops})[^\n]{{0,400}}"
+    other = rf"(?:{stops}|{copies})[^\n]{{0,400}}"
     address = rf"\n *([0-9a-f]++):[\t ](?:{opcode}[0-9a-f ]++\t)?{bundle}"
     return Dialect(
         name=name,
-        formats=_compiled(formats),
-        motions=_compiled(rf"\t{bundle}({motion})"),
-        lines=_compiled(rf"{address}(?:({branches}){target}|({motion}|{stop}))"),
-        jumps=_compiled(jumps),
-        calls=_compiled(calls),
-        traps=_compiled(rf"{address}(?:{traps})\b"),
-        rules=tuple(
-            Rule(motion, re.compile(pattern.encode() + _END), *rest)
-            for motion, pattern, *rest in rules
-        ),
+        formats=formats,
+        motions=rf"\t{bundle}({motion})",
+        lines=rf"{address}(?:({branches}){target}|({motion}|{other}))",
+        jumps=jumps,
+        calls=calls,
+        traps=rf"{address}(?:{traps})\b",
+        rules=tuple(Rule(row[0], row[1] + _END, *row[2:]) for row in rules),
         constants=constants,
         grows_up=grows_up,
         base=base,
         word=word,
         pushes_return=pushes_return,
         alignment=alignment,
-        slots=None if slots is None else _compiled(slots),
-        likely=None if likely is None else _compiled(likely),
+        slots=slots,
+        likely=likely,
     )
 
 
 def _constant(pattern: str, value: Callable[[int, int], int], *, fresh: bool = False) -> Constant:
-    return Constant(re.compile(pattern.encode() + _END), value, fresh)
+    return Constant(pattern + _END, value, fresh)
 
 
 def _load(pattern: str, shift: int = 0) -> Constant:
@@ -263,10 +257,10 @@ _X86 = _dialect(
     target=r"[\t ]++(?:0x)?([0-9a-f]++)(?=[ \n]|$)",
     stops=r"l?ret|iret|sysret|sysexit|l?jmp[lq]?[\t ]++\*"
     rf"|(?:{_X86_PREFIX})++(?:ret|jmp[lq]?[\t ]++\*)",
-    motions=rf"push|pop(?!cnt)|leave|enter|(?:sub|add|and|or|xchg|cmp)[lq]?[\t ]++[^\n,(]*,[\t ]*{_X86_SP}\b"
-    rf"|cmp[lq]?[\t ]++{_X86_SP},"
-    rf"|mov[lq]?[\t ]++(?:{_X86_SP},[\t ]*%|[^\n]*,[\t ]*{_X86_SP}\b)"
-    rf"|lea[lq]?[\t ]++[-0-9a-fx]*\((?:{_X86_SP}\),|%\w+\),[\t ]*{_X86_SP}\b)",
+    motions=r"push|pop(?!cnt)|leave|enter|(?:sub|add|lea|and|or|xchg|cmp|mov)[lq]?[\t ]++"
+    rf"[^\n,(]*+(?:\([^\n)]*+\))?,[\t ]*{_X86_SP}\b",
+    copies=rf"mov[lq]?[\t ]++{_X86_SP},[\t ]*%|lea[lq]?[\t ]++[-0-9a-fx]*\({_X86_SP}\),"
+    rf"|cmp[lq]?[\t ]++{_X86_SP},",
     constants=(_load(rf"mov(?:[lq]|absq?)?\s+{_X86_IMMEDIATE},\s*{_X86_REG}"),),
     pushes_return=True,
 )
@@ -288,6 +282,9 @@ _ARM64 = _dialect(
     (M.RESTORE, rf"(?:add|(?P<neg>sub))\s+sp, {_ARM64_REG}, {_ARM64_N}"),
     (M.ALIGN, rf"and\s+sp, {_ARM64_REG}, #{_NUMBER}"),
     (M.LIMIT, rf"cmp\s+sp, {_ARM64_REG}"),
+    (M.NONE, r"(?:cm[np]|tst)\s.*"),
+    # Signs the return address with the stack pointer, which is the entry's where it is verified.
+    (M.HOME, r"paci[ab]sp"),
     (M.DYNAMIC, r"\w+\s+sp,.*"),
     (M.STOP, r"(?:ret|eret)\w*(?:\s.*)?"),
     (M.INDIRECT, r"bra?[a-z]*\s+x.*"),
@@ -295,8 +292,8 @@ _ARM64 = _dialect(
     jumps=r"b",
     traps=r"blr?[a-z]*|brk|udf",
     stops=r"e?ret|bra?[abz]*\tx",
-    motions=r"(?:add|sub|mov|and|addvl|addpl|bic)\tsp,|(?:add|sub|mov)\tx\d+, sp\b"
-    r"|cmp\tsp,|(?:ld|st)[a-z0-9]*\t[^\n]*\[sp(?:\], #|, #-?\d+\]!)",
+    copies=r"(?:add|sub|mov)\tx\d+, sp\b",
+    motions=r"[a-z]++\tsp,|paci[ab]sp|(?:ld|st)[a-z0-9]*\t[^\n\[]*+\[sp(?:\], #|, #-?\d+\]!)",
     constants=(
         _load(rf"movz?\s+{_ARM64_REG}, {_ARM64_N}"),
         _or(rf"movk\s+{_ARM64_REG}, {_ARM64_N}"),
@@ -345,15 +342,16 @@ _ARM = _dialect(
     (M.RESTORE, rf"(?:add|(?P<neg>sub))w?(?:\.w)?\s+sp, (?P<reg>\w+), #{_NUMBER}"),
     (M.MOVE, rf"(?:add|(?P<neg>sub))[sw]?(?:\.w)?\s+(?P<reg>{_ARM_FP}), #{_NUMBER}"),
     (M.MOVE, rf"(?:add|(?P<neg>sub))[sw]?(?:\.w)?\s+(?P<reg>\w+), (?P<of>{_ARM_FP}), #{_NUMBER}"),
-    (M.SHRINK, r"blx?\s.*<__gnu_mcount_nc>", 4),
-    (M.DYNAMIC, r"(?!st|ldm)\w+(?:\.w)?\s+sp, .*"),
+    (M.DYNAMIC, r"(?!st|ldm|cm|ts|te)\w+(?:\.w)?\s+sp, .*"),
     branches=rf"b{_ARM_IF}?(?:\.[nw])?|cbn?z",
     jumps=r"b(?:\.[nw])?",
     traps=rf"blx?{_ARM_IF}?|udf",
     stops=rf"rfe|eret|bx{_ARM_IF}?\t|tb[bh]\t|(?:ldr|add|sub|mov)[a-z.]*\tpc,",
-    motions=r"[fv]?(?:push|pop)|[fv]?(?:stm|ldm|srs|rfe)[a-z.]*\tsp"
-    r"|blx?\t[^\n]*<__gnu_mcount_nc>|(?:ld|st)r[a-z.]*\t[^\n]*\[sp(?:\], #|, #-?\d+\]!)"
-    rf"|(?:add|sub|mov|bic|ldr|and|orr)[a-z.]*\t(?:sp,|\w+, (?:sp\b|{_ARM_FP}, #)|{_ARM_FP}, #)",
+    copies=rf"(?:add|sub|mov)[a-z.]*\t(?:\w+, (?:sp\b|{_ARM_FP}, #)|{_ARM_FP}, #)",
+    # The profiler's entry pops what is pushed for it, so both are read as one that moves nothing;
+    # the bytes are the profiler's own.
+    motions=r"push\t\{lr\}[^\n]*\n[^\n]*\tbl\t[0-9a-f]++ <(?:__gnu_mcount_nc|ftrace_caller)>"
+    r"|[a-z.]++\tsp\b|[fv]?(?:push|pop)|(?:ld|st)r[a-z.]*\t[^\n\[]*+\[sp(?:\], #|, #-?\d+\]!)",
     constants=(
         _load(rf"movw?s?(?:\.w)?\s+(?P<reg>\w+), #{_NUMBER}"),
         _constant(rf"movt\s+(?P<reg>\w+), #{_NUMBER}", lambda old, n: old & 0xFFFF | n << 16),
@@ -408,7 +406,8 @@ _M68K = _dialect(
     traps=r"jsr|bsr[swl]?|trap|illegal",
     stops=r"rt[sedr]|jmp %",
     motions=rf"link|unlk|pea|4ff7 [^\n]*\blea %sp|\w+ [^\n]*(?:{_M68K_PUSH}|{_M68K_POP})"
-    r"|(?:add|sub|move|and|lea|ex)\w* [^\n]*,%sp$|lea %sp@\([-\w]+\),|movea?l %sp,",
+    r"|(?:add|sub|move|and|lea|ex)\w* [^\n]*,%sp$",
+    copies=r"lea %sp@\([-\w]+\),|movea?l %sp,",
     opcode=r"(?!4ff7)",
     constants=(
         _load(rf"move[alq]*l? #{_NUMBER},(?P<reg>%\w+)"),
@@ -419,34 +418,40 @@ _M68K = _dialect(
     alignment=2,
 )
 
+_MIPS_SP = r"\$?sp"
+_MIPS_REG = r"(?P<reg>\$?\w+)"
+_MIPS_OF = r"(?P<of>\$?\w+)"
 _MIPS = _dialect(
     "mips",
-    r"elf(?:32|64|32-n|64-n|32-trad|64-trad|32-ntrad)?-?(?:n?trad)?(?:little|big)mips.*",
-    (M.SHRINK, rf"d?addiu?\s+sp,sp,{_NUMBER}"),
-    (M.GROW_BY, r"d?subu?\s+sp,sp,(?P<reg>\w+)"),
-    (M.SHRINK_BY, r"d?addu?\s+sp,sp,(?P<reg>\w+)"),
-    (M.COPY, r"move\s+(?P<reg>\w+),sp"),
-    (M.COPY, rf"d?addiu?\s+(?P<reg>\w+),sp,{_NUMBER}"),
-    (M.RESTORE, r"move\s+sp,(?P<reg>\w+)"),
-    (M.RESTORE, rf"d?addiu?\s+sp,(?P<reg>\w+),{_NUMBER}"),
-    # The profiler's entry takes back the 8 bytes that the call's delay slot gives it.
-    (M.SHRINK, r"jal\s.*<_mcount>", 8),
-    (M.STOP, r"jrc?(?:\.hb)?\s+ra|d?eretn?c?"),
+    r"elf(?:32|64)-(?:n?trad)?(?:little|big)mips.*|ecoff-(?:little|big)mips",
+    (M.SHRINK, rf"d?addiu?\s+{_MIPS_SP},\s?{_MIPS_SP},\s?{_NUMBER}"),
+    (M.GROW_BY, rf"d?subu?\s+{_MIPS_SP},\s?{_MIPS_SP},\s?{_MIPS_REG}"),
+    (M.SHRINK_BY, rf"d?addu?\s+{_MIPS_SP},\s?{_MIPS_SP},\s?{_MIPS_REG}"),
+    (M.COPY, rf"move\s+{_MIPS_REG},\s?{_MIPS_SP}"),
+    (M.COPY, rf"d?addiu?\s+{_MIPS_REG},\s?{_MIPS_SP},\s?{_NUMBER}"),
+    (M.RESTORE, rf"move\s+{_MIPS_SP},\s?{_MIPS_REG}"),
+    (M.RESTORE, rf"d?addiu?\s+{_MIPS_SP},\s?{_MIPS_REG},\s?{_NUMBER}"),
+    (M.STOP, r"jrc?(?:\.hb)?\s+\$?ra|d?eretn?c?"),
     (M.INDIRECT, r"(?:jrc?|jic)(?:\.hb)?\s.*"),
-    (M.DYNAMIC, r"\w+\s+sp,.*"),
+    (M.DYNAMIC, rf"(?!s[bhwdcq]|b|t|mt)\w+\s+{_MIPS_SP},.*"),
     branches=r"b(?!al|reak|ad|gezal|ltzal|itswap)[a-z0-9.]*|jc?",
     jumps=r"bc?|jc?",
     traps=r"jal[a-z.]*|bal[a-z]*|break|teq|tne",
     stops=r"jrc?[.hb]*\t|jic\t|d?eret",
-    motions=r"jal\t[^\n]*<_mcount>|(?:d?addi?u?|d?subu?|move|and|or|ori|ins|dins|l[wd])\tsp,|(?:d?addiu|move)\t\w+,sp\b",
+    # The profiler's entry takes back the 8 bytes that the call's delay slot gives it, so both are
+    # read as one that moves nothing; the bytes are the profiler's own.
+    motions=rf"[a-z]++\t{_MIPS_SP},"
+    r"|jal\t[0-9a-f]++ <(?:_mcount|ftrace_caller)>\n[^\n]*\taddiu\tsp,sp,-8$",
+    copies=rf"(?:d?addiu|move)\t\$?\w+, ?{_MIPS_SP}\b",
     constants=(
-        _load(rf"lui\s+(?P<reg>\w+),{_NUMBER}", 16),
-        _load(rf"li\s+(?P<reg>\w+),{_NUMBER}"),
-        _or(rf"ori\s+(?P<reg>\w+),(?P<of>\w+),{_NUMBER}"),
-        _plus(rf"d?addiu\s+(?P<reg>\w+),(?P<of>\w+),{_NUMBER}"),
+        _load(rf"lui\s+{_MIPS_REG},\s?{_NUMBER}", 16),
+        _load(rf"li\s+{_MIPS_REG},\s?{_NUMBER}"),
+        _load(rf"d?addiu\s+{_MIPS_REG},\s?\$?zero,\s?{_NUMBER}"),
+        _or(rf"ori\s+{_MIPS_REG},\s?{_MIPS_OF},\s?{_NUMBER}"),
+        _plus(rf"d?addiu\s+{_MIPS_REG},\s?{_MIPS_OF},\s?{_NUMBER}"),
     ),
     alignment=8,
-    slots=r"(?:b(?![a-z]*l\b)(?![a-z0-9]*c\b)[a-z0-9.]*|j|jr|jr\.hb|jal)\b",
+    slots=r"(?:b(?![a-z]*l\b)(?![a-z0-9]*c\b)[a-z0-9.]*|j|jr|jr\.hb)\b",
     likely=r"b(?:ne|eq|nez|eqz|lez|gtz|ltz|gez|c1t|c1f)l\b",
 )
 
@@ -463,12 +468,13 @@ _NIOS2 = _dialect(
     (M.RESTORE, rf"(?:addi|(?P<neg>subi))\s+sp,(?P<reg>\w+),{_NUMBER}"),
     (M.STOP, r"[eb]?ret(?:\s.*)?"),
     (M.INDIRECT, r"jmp\s.*"),
-    (M.DYNAMIC, r"\w+\s+sp,.*"),
+    (M.DYNAMIC, r"(?!st|b)\w+\s+sp,.*"),
     branches=r"b(?:r|(?:eq|ne|ge|lt|gt|le)u?)|jmpi",
     jumps=r"br|jmpi",
     traps=r"callr?|trap|break",
     stops=r"[eb]?ret|jmp\t",
-    motions=r"(?:addi|subi|add|sub|mov|and|andi|ori?|ldw)\tsp,|(?:addi|mov)\t\w+,sp\b",
+    motions=r"[a-z]++\tsp,",
+    copies=r"(?:addi|mov)\t\w+,sp\b",
     constants=(
         _load(rf"movhi\s+(?P<reg>\w+),{_NUMBER}", 16),
         _load(rf"mov(?:u?i|i)\s+(?P<reg>\w+),{_NUMBER}"),
@@ -490,12 +496,13 @@ _OPENRISC = _dialect(
     (M.RESTORE, r"l\.or\s+r1,(?P<reg>r\d+),(?:r0|(?P=reg))"),
     (M.STOP, r"l\.(?:jr\s+r9|rfe)"),
     (M.INDIRECT, r"l\.jr\s.*"),
-    (M.DYNAMIC, r"l\.\w+\s+r1,.*"),
+    (M.DYNAMIC, r"l\.(?!s)\w+\s+r1,.*|l\.s(?:ll|r[la]|ub)i?\s+r1,.*"),
     branches=r"l\.(?:j|bf|bnf)",
     jumps=r"l\.j",
     traps=r"l\.(?:jalr?|trap|sys)",
     stops=r"l\.jr |l\.rfe",
-    motions=r"l\.(?:addi|add|sub|or|ori|and|andi|lwz) r1,|l\.(?:addi|ori?) r\d+,r1,",
+    motions=r"l\.[a-z]++ r1,",
+    copies=r"l\.(?:addi|ori?) r\d+,r1,",
     constants=(
         _load(rf"l\.movhi\s+(?P<reg>\w+),{_NUMBER}", 16),
         _load(rf"l\.(?:ori|addi)\s+(?P<reg>\w+),r0,{_NUMBER}"),
@@ -529,9 +536,8 @@ _PARISC = _dialect(
     jumps=r"b(?:,l)?(?:,n)?|(?:addi?b|movi?b),tr(?:,n)?",
     traps=r"b,l|b,gate|be,l|bve,l|break",
     stops=r"bve?(?!,l)[ ,]|blr[ ,]|be(?!,l)[ ,]|rfi",
-    motions=r"ldo [-0-9a-f]+\(sp\),|ldo [-0-9a-f]+\(\w+\),sp$|f?(?:st|ld)[wd],m[ab] [^\n]*\(sp\)"
-    r"|addil L%[-0-9a-f]+,sp,|copy (?:sp,|\w+,sp$)|(?:add|sub)[,l]* [^\n]*,sp$"
-    r"|(?:ld[wd]|depw?i?|depd|and|andcm|or)[a-z,*]* [^\n]*,sp$",
+    motions=r"[a-z,*]++ [-\w]++(?:\(\w+\))?(?:,\w+)?,sp$|f?(?:st|ld)[wd],m[ab] [^\n]*\(sp\)",
+    copies=r"ldo [-0-9a-f]+\(sp\),|addil L%[-0-9a-f]+,sp,|copy sp,",
     constants=(
         _load(rf"ldil L%{_NUMBER},(?P<reg>\w+)"),
         _load(rf"ldi {_NUMBER},(?P<reg>\w+)"),
@@ -543,68 +549,76 @@ _PARISC = _dialect(
     slots=r"(?:b(?:,l)?|bve?|blr|be|cmpi?b|addi?b|movi?b|bb)(?!,n)(?:,(?!n )[a-z<>=*]+)* ",
 )
 
+# llvm-objdump prints a register without its "r".
+_PPC_REG = r"(?P<reg>r?\d+)"
+_PPC_OF = r"(?P<of>r?\d+)"
 _POWERPC = _dialect(
     "powerpc",
     r"elf(?:32|64)-powerpc(?:le)?(?:-freebsd|-vxworks)?",
-    (M.SHRINK, rf"st[wd]u\s+r1,{_NUMBER}\(r1\)"),
-    (M.SHRINK_BY, r"st[wd]ux\s+\w+,r1,(?P<reg>\w+)"),
-    (M.SHRINK, rf"(?:addi|la)\s+r1,r1,{_NUMBER}"),
-    (M.SHRINK_BY, r"add\s+r1,r1,(?P<reg>\w+)"),
-    (M.SHRINK_BY, r"add\s+r1,(?P<reg>\w+),r1"),
-    (M.GROW_BY, r"subf\s+r1,(?P<reg>\w+),r1"),
-    (M.HOME, r"l[wd]z?\s+r1,0\(r1\)"),
-    (M.HOME_COPY, r"l[wd]z?\s+(?P<reg>\w+),0\(r1\)"),
-    (M.COPY, r"mr\s+(?P<reg>\w+),r1"),
-    (M.COPY, rf"addi\s+(?P<reg>\w+),r1,{_NUMBER}"),
-    (M.RESTORE, r"mr\s+r1,(?P<reg>\w+)"),
-    (M.RESTORE, rf"addi\s+r1,(?P<reg>\w+),{_NUMBER}"),
-    (M.MOVE, rf"addi\s+(?P<reg>\w+),(?P<of>r31),{_NUMBER}"),
+    (M.SHRINK, rf"st[wd]u\s+r?\d+,\s?{_NUMBER}\(r?1\)"),
+    (M.SHRINK_BY, rf"st[wd]ux\s+r?\d+,\s?r?1,\s?{_PPC_REG}"),
+    (M.SHRINK, rf"(?:addi|la)\s+r?1,\s?r?1,\s?{_NUMBER}"),
+    (M.SHRINK_BY, rf"add\s+r?1,\s?r?1,\s?{_PPC_REG}"),
+    (M.SHRINK_BY, rf"add\s+r?1,\s?{_PPC_REG},\s?r?1"),
+    (M.GROW_BY, rf"subf\s+r?1,\s?{_PPC_REG},\s?r?1"),
+    (M.HOME, r"l[wd]z?\s+r?1,\s?0\(r?1\)"),
+    (M.HOME_COPY, rf"l[wd]z?\s+{_PPC_REG},\s?0\(r?1\)"),
+    (M.COPY, rf"mr\s+{_PPC_REG},\s?r?1"),
+    (M.COPY, rf"addi\s+{_PPC_REG},\s?r?1,\s?{_NUMBER}"),
+    (M.RESTORE, rf"mr\s+r?1,\s?{_PPC_REG}"),
+    (M.RESTORE, rf"addi\s+r?1,\s?{_PPC_REG},\s?{_NUMBER}"),
+    (M.MOVE, rf"addi\s+{_PPC_REG},\s?(?P<of>r?31),\s?{_NUMBER}"),
     (M.STOP, r"blr|h?rfi?d?|rfscv"),
     (M.INDIRECT, r"bctr"),
-    (M.DYNAMIC, r"\w+\s+r1,.*"),
+    (M.DYNAMIC, r"(?!st|cmp|m?t|b)\w+\s+r?1,.*"),
     branches=r"b(?!l\b|la\b|c?lr|c?ctr|c?ll?a?\b|eq?lrl?\b)[a-z]*[+-]?",
     jumps=r"ba?",
     traps=r"bl|bla|bctrl|blrl|tw[a-z]*|td[a-z]*|trap",
-    stops=r"blr$|h?rfi?d?$|bctr$",
-    motions=r"st[wd]ux?[\t ]++\w+,(?:r1,|-?\d+\(r1\))|(?:addi|la|mr|add|subf|ori?|and|rlwinm|clrrdi|clrrwi|l[wd]z?)[\t ]++r1,"
-    r"|l[wd]z?[\t ]++\w+,0\(r1\)|mr[\t ]++\w+,r1$|addi[\t ]++\w+,(?:r1|r31),",
+    stops=r"blr[\t ]*$|h?rfi?d?[\t ]*$|bctr[\t ]*$",
+    motions=r"[a-z]++[\t ]++r?1,|st[wd]ux?[\t ]++r?\d+,[\t ]?(?:r?1,|-?\d+\(r?1\))",
+    copies=r"l[wd]z?[\t ]++r?\d+,[\t ]?0\(r?1\)|mr[\t ]++r?\d+,[\t ]?r?1[\t ]*$"
+    r"|addi[\t ]++r?\d+,[\t ]?(?:r?1|r?31),",
     constants=(
-        _load(rf"lis\s+(?P<reg>\w+),{_NUMBER}", 16),
-        _load(rf"li\s+(?P<reg>\w+),{_NUMBER}"),
-        _or(rf"ori\s+(?P<reg>\w+),(?P<of>\w+),{_NUMBER}"),
-        _plus(rf"addi\s+(?P<reg>\w+),(?P<of>\w+),{_NUMBER}"),
-        _constant(rf"addis\s+(?P<reg>\w+),(?P<of>\w+),{_NUMBER}", lambda old, n: old + (n << 16)),
+        _load(rf"lis\s+{_PPC_REG},\s?{_NUMBER}", 16),
+        _load(rf"li\s+{_PPC_REG},\s?{_NUMBER}"),
+        _or(rf"ori\s+{_PPC_REG},\s?{_PPC_OF},\s?{_NUMBER}"),
+        _plus(rf"addi\s+{_PPC_REG},\s?{_PPC_OF},\s?{_NUMBER}"),
+        _constant(
+            rf"addis\s+{_PPC_REG},\s?{_PPC_OF},\s?{_NUMBER}", lambda old, n: old + (n << 16)
+        ),
     ),
     alignment=16,
 )
 
-_S390_HERE = r"\(%r15\)"
+_S390_REG = r"(?P<reg>%r\d+)"
 _S390 = _dialect(
     "s390x",
     r"elf(?:32|64)-s390",
-    (M.SHRINK, rf"la[ye]?\s+%r15,{_NUMBER}{_S390_HERE}"),
-    (M.SHRINK, rf"(?:a[gh]*[hf]i)\s+%r15,{_NUMBER}"),
-    (M.GROW, rf"slg?fi\s+%r15,{_NUMBER}"),
-    (M.GROW_BY, r"sl?g?r\s+%r15,(?P<reg>%r\d+)"),
-    (M.SHRINK_BY, r"al?g?r\s+%r15,(?P<reg>%r\d+)"),
-    (M.HOME, r"lmg?\s+%r\d+,%r15,.*"),
-    (M.COPY, r"lg?r\s+(?P<reg>%r\d+),%r15"),
-    (M.COPY, rf"lay?\s+(?P<reg>%r\d+),{_NUMBER}{_S390_HERE}"),
-    (M.RESTORE, r"lg?r\s+%r15,(?P<reg>%r\d+)"),
-    (M.RESTORE, rf"lay?\s+%r15,{_NUMBER}\((?P<reg>%r\d+)\)"),
+    (M.SHRINK, rf"la[ye]?\s+%r15,\s?{_NUMBER}\(%r15\)"),
+    (M.SHRINK, rf"a[gh]*[hf]i\s+%r15,\s?{_NUMBER}"),
+    (M.GROW, rf"slg?fi\s+%r15,\s?{_NUMBER}"),
+    (M.GROW_BY, rf"sl?g?r\s+%r15,\s?{_S390_REG}"),
+    (M.SHRINK_BY, rf"al?g?r\s+%r15,\s?{_S390_REG}"),
+    (M.HOME, r"lmg?\s+%r\d+,\s?%r15,.*"),
+    # From where the function's beginning put it, as far as it goes by the stack pointer.
+    (M.HOME, r"lg?\s+%r15,\s?\d+\(%r15\)"),
+    (M.COPY, rf"lg?r\s+{_S390_REG},\s?%r15"),
+    (M.COPY, rf"lay?\s+{_S390_REG},\s?{_NUMBER}\(%r15\)"),
+    (M.RESTORE, rf"lg?r\s+%r15,\s?{_S390_REG}"),
+    (M.RESTORE, rf"lay?\s+%r15,\s?{_NUMBER}\({_S390_REG}\)"),
     (M.STOP, r"br\s+%r14|lpswe?y?\s.*"),
     (M.INDIRECT, r"br\s.*"),
-    (M.DYNAMIC, r"(?!c|st)\w+\s+%r15,.*"),
-    branches=r"j[a-z]+|j|br[cx][a-z]*|c[a-z]*j[a-z]*",
+    (M.DYNAMIC, r"(?!c|st|t|j|b)\w+\s+%r15,.*"),
+    branches=r"j[a-z]*|br[cx][a-z]*|c[a-z]*j[a-z]*",
     jumps=r"jg?",
     traps=r"bras|brasl|basr|bas|jas|jasl|.long",
     stops=r"br\t|lpsw",
-    motions=r"(?:lay?|lae|a[gh]*[hf]i|slg?fi|sl?g?r|al?g?r|lg?r|lg|l|ng?r|nill)\t%r15,|lmg?\t%r\d+,%r15,"
-    r"|lg?r\t%r\d+,%r15$|lay?\t%r\d+,-?\d+\(%r15\)",
+    motions=r"[a-z]++\t%r15,|lmg?\t%r\d+, ?%r15,",
+    copies=r"lg?r\t%r\d+, ?%r15[\t ]*$|lay?\t%r\d+, ?-?\d+\(%r15\)",
     constants=(
-        _load(rf"l(?:g?h|gf)i\s+(?P<reg>%r\d+),{_NUMBER}"),
-        _load(rf"(?:iilf|llilf|llill)\s+(?P<reg>%r\d+),{_NUMBER}"),
-        _load(rf"llilh\s+(?P<reg>%r\d+),{_NUMBER}", 16),
+        _load(rf"l(?:g?h|gf)i\s+{_S390_REG},\s?{_NUMBER}"),
+        _load(rf"(?:iilf|llilf|llill)\s+{_S390_REG},\s?{_NUMBER}"),
+        _load(rf"llilh\s+{_S390_REG},\s?{_NUMBER}", 16),
     ),
     alignment=8,
 )
@@ -631,8 +645,8 @@ _SPARC = _dialect(
     jumps=r"f?ba?(?:,[a-z]+)*",
     traps=r"call|ta|t[a-z]+",
     stops=r"retl?\b|rett|return|done|retry|jmp",
-    motions=r"save|restore|(?:add|sub)[\t ]++%sp,[^\n]*,|[a-z]++[\t ]++[^\n\[]*, %sp\b"
-    r"|mov[\t ]++%sp,",
+    motions=r"save|restore|[a-z]++[\t ]++[^\n\[]*, %sp[\t ]*$",
+    copies=r"add[\t ]++%sp,[^\n]*,|mov[\t ]++%sp,",
     constants=(
         _load(rf"sethi\s+%hi\({_NUMBER}\), (?P<reg>%\w+)"),
         _load(rf"mov\s+{_NUMBER}, (?P<reg>%\w+)"),
@@ -658,12 +672,13 @@ _RISCV = _dialect(
     (M.ALIGN, rf"andi?\s+sp,\s*sp,\s*{_NUMBER}"),
     (M.STOP, r"ret|(?:c\.)?jr\s+ra|[msu]ret"),
     (M.INDIRECT, r"(?:c\.)?jr\s.*"),
-    (M.DYNAMIC, r"[\w.]+\s+sp,.*"),
+    (M.DYNAMIC, r"(?!s[bhwdq]\b|(?:c\.)?s[wd]|b|c\.b)[\w.]+\s+sp,.*"),
     branches=r"(?:c\.)?b(?:eq|ne|lt|ge|gt|le)u?z?|(?:c\.)?j",
     jumps=r"(?:c\.)?j",
     traps=r"jalr?|call|ebreak|unimp",
     stops=r"ret|(?:c\.)?jr\t|[msu]ret",
-    motions=r"(?:c\.)?(?:addi?(?:16sp)?|sub|mv|andi?|l[wd]|csr[a-z]+)\tsp,|(?:addi?|mv|c\.addi4spn|c\.mv)\t\w+,[\t ]?sp\b",
+    motions=r"[a-z0-9.]++\tsp,",
+    copies=r"(?:addi?|mv|c\.addi4spn|c\.mv)\t\w+,[\t ]?sp\b",
     constants=(
         _load(rf"(?:c\.)?lui\s+(?P<reg>\w+),\s*{_NUMBER}", 12),
         _load(rf"(?:c\.)?li\s+(?P<reg>\w+),\s*{_NUMBER}"),
@@ -687,15 +702,15 @@ _LOONGARCH = _dialect(
     (M.RESTORE, rf"addi\.[wd]\s+{_LOONGARCH_SP},\s*{_LOONGARCH_REG},\s*{_LOONGARCH_N}"),
     (M.STOP, r"ret|jr\s+\$?ra|jirl\s+\$?(?:zero|r0),\s*\$?(?:ra|r1),\s*0.*|ertn"),
     (M.INDIRECT, r"jr\s.*|jirl\s+\$?(?:zero|r0),.*"),
-    (M.DYNAMIC, rf"(?!st)[\w.]+\s+{_LOONGARCH_SP},.*"),
+    (M.DYNAMIC, rf"(?!st|b)[\w.]+\s+{_LOONGARCH_SP},.*"),
     branches=r"b(?:eqz|nez|eq|ne|lt|ge|ltu|geu|gt|le|gtu|leu|ceqz|cnez|ltz|gez|gtz|lez)?",
     # Operands are distances; the address is in the comment.
     target=r"[\t ][^\n#]*# *(?:0x)?([0-9a-f]++)(?= <|$)",
     jumps=r"b",
     traps=r"bl|jirl|break|syscall",
     stops=r"ret\b|jr[\t ]|jirl[\t ]++\$?(?:zero|r0),|ertn",
-    motions=r"(?:addi?\.[wd]|sub\.[wd]|move|or|and|andi|bstrins\.[wd]|ld\.[wd]|csrrd)[\t ]++\$?sp,"
-    r"|(?:addi\.[wd]|move|or)[\t ]++\$?\w+,[\t ]*\$?sp\b",
+    motions=r"[a-z0-9.]++[\t ]++\$?sp,",
+    copies=r"(?:addi\.[wd]|move|or)[\t ]++\$?\w+,[\t ]*\$?sp\b",
     constants=(
         _load(rf"lu12i\.w\s+{_LOONGARCH_REG},\s*{_LOONGARCH_N}", 12),
         _load(rf"li\.[wd]\s+{_LOONGARCH_REG},\s*{_LOONGARCH_N}"),
@@ -725,7 +740,8 @@ _IA64 = _dialect(
     target=r" ([0-9a-f]++)(?= <|$|;)",
     traps=r"(?:\(p\d+\) )?br\.call[a-z.]*|break[a-z.]*",
     stops=r"br\.ret|rfi|br\.[a-z.]* b\d",
-    motions=r"[a-z0-9.]+ r12=|mov r\d+=r12\b",
+    motions=r"[a-z0-9.]+ r12=",
+    copies=r"mov r\d+=r12\b",
     bundle=r"(?:\[[A-Z]+\])? *",
     constants=(_load(rf"(?:mov|movl|addl|adds) (?P<reg>r\d+)={_NUMBER}(?:,r0)?.*"),),
     alignment=16,

@@ -1,4 +1,4 @@
-"""A section's code as instruction words of one width, and which of them are to be read."""
+"""A section's code as words of one width, and which of them are to be read."""
 
 from __future__ import annotations
 
@@ -11,29 +11,33 @@ from numpy.typing import NDArray
 from stackgauge.isa.model import Code, Ranges
 
 Indices = NDArray[np.intp]
-Words = NDArray[np.uint32]
+# Of 32 bits, or of another width where an architecture's reader says so.
+Words = NDArray[Any]
 
 WORD = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """Code as instruction words.
+    """Code as words: instructions, or what instructions of several lengths are made of.
 
     Attributes:
-        words: all whole words of the section, (n,) little-endian uint32, whatever they are there.
+        words: all whole words of the section, (n,), in the machine's own byte order, whatever
+            they are there.
         address: of the first word.
         begin, end: the stretches to read, as indices of words, (m,).
+        size: bytes of a word.
     """
 
     words: Words
     address: int
     begin: Indices
     end: Indices
+    size: int = WORD
 
     def addresses(self, at: NDArray[Any]) -> NDArray[np.uint64]:
         """Addresses of words, outside of the section too; they wrap as the machine's do."""
-        return (at.astype(np.int64) * WORD).view(np.uint64) + np.uint64(self.address)
+        return (at.astype(np.int64) * self.size).view(np.uint64) + np.uint64(self.address)
 
     def stretch(self, at: Indices) -> Indices:
         """Which stretch each word lies in, of words that lie in one."""
@@ -58,22 +62,23 @@ class Text:
         return np.repeat(values, np.diff(edges, prepend=0))
 
 
-def text_of(code: Code, ranges: Ranges, order: str = "<") -> Text:
+def text_of(code: Code, ranges: Ranges, order: str = "<", size: int = WORD) -> Text:
     """The words of a section; what is not aligned or not in the section is left out.
 
     Args:
         code: the section.
         ranges: the stretches to read.
         order: NumPy's character of the byte order of its instructions.
+        size: bytes of a word.
     """
-    skipped = -code.address % WORD
-    count = max(len(code.data) - skipped, 0) // WORD
-    kind = np.dtype(f"{order}u4")
+    skipped = -code.address % size
+    count = max(len(code.data) - skipped, 0) // size
+    kind = np.dtype(f"{order}u{size}")
     words = np.ndarray(count, kind, code.data.data, skipped) if count else np.zeros(0, kind)
-    words = words.astype("<u4", copy=False)
-    first, last = code.address + skipped, code.address + skipped + count * WORD
+    words = words.astype(f"<u{size}", copy=False)
+    first, last = code.address + skipped, code.address + skipped + count * size
     limits = np.uint64(first), np.uint64(min(last, (1 << 64) - 1))
     offset = np.clip(ranges.start, *limits) - np.uint64(first)
-    begin = (offset.astype(np.intp) + WORD - 1) // WORD
-    end = (np.clip(ranges.end, *limits) - np.uint64(first)).astype(np.intp) // WORD
-    return Text(words, first, begin, np.maximum(begin, end))
+    begin = (offset.astype(np.intp) + size - 1) // size
+    end = (np.clip(ranges.end, *limits) - np.uint64(first)).astype(np.intp) // size
+    return Text(words, first, begin, np.maximum(begin, end), size)

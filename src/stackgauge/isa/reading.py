@@ -1,0 +1,178 @@
+"""From what an architecture's reader knows of single instructions to the steps of a section.
+
+A reader finds the instructions that may matter, among all of a section at once; here they become
+steps: those that lead elsewhere, those that move the stack pointer by a known number, and those
+that move it by a register or take it from one, for which the code around them is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackgauge.isa.amount import Amount
+from stackgauge.isa.followed import Copies, Registers, follow_copies, near_words
+from stackgauge.isa.model import Effect, Flow, Steps
+from stackgauge.isa.steps import Collector
+from stackgauge.isa.straight import Line
+from stackgauge.isa.words import Indices, Text, Words
+
+# At most so many instructions of a section are followed one by one, which bounds the time that a
+# made-up file can take. A kernel has some dozens of them.
+MOST_FOLLOWED = 20_000
+
+# The target of an edge that names none.
+NOWHERE = -(1 << 60)
+
+
+class Edges(NamedTuple):
+    """Instructions that end or redirect the flow; columns, ascending.
+
+    Attributes:
+        at: index of the word that each begins at.
+        end: index of the word after it.
+        flow: Flow.
+        target: index of the word that it goes to, in the section or not, int64; or NOWHERE.
+    """
+
+    at: Indices
+    end: Indices
+    flow: NDArray[np.uint8]
+    target: NDArray[np.int64]
+
+    def take(self, which: NDArray[np.bool_]) -> Edges:
+        """Those of a mask."""
+        return Edges(self.at[which], self.end[which], self.flow[which], self.target[which])
+
+
+@dataclass(frozen=True, eq=False)
+class Instructions:
+    """A section's instructions.
+
+    Attributes:
+        text: its words.
+        starts: at which words an instruction to be read begins, bool, (n,).
+        fetch: the instructions that begin at some words, each as one number.
+        lengths: how many words each of these has.
+    """
+
+    text: Text
+    starts: NDArray[np.bool_]
+    fetch: Callable[[Indices], Words]
+    lengths: Callable[[Indices], Indices]
+
+    def near(self, at: Indices) -> Indices:
+        """Where instructions begin in all stretches that hold one of ``at``, ascending."""
+        near = near_words(self.text, at)
+        return near[self.starts[near]]
+
+
+@dataclass(frozen=True)
+class Language:
+    """What an architecture's instructions do with registers.
+
+    Attributes:
+        sp: the stack pointer's number.
+        pinned: slots that registers have everywhere; see ``Registers``.
+        alignment: what the stack pointer is a multiple of.
+        copies: the instructions, among some given by index and word, that set a register to
+            another one, or to itself, and a number.
+        written: the set of registers that each of some words writes, bit r for register r, uint32.
+        result: see ``Line``.
+        step: see ``Line``.
+        by_register: what an instruction that moves the stack pointer in any other way does.
+    """
+
+    sp: int
+    pinned: Mapping[int, int]
+    alignment: int
+    copies: Callable[[Indices, Words], Copies]
+    written: Callable[[Words], NDArray[np.uint32]]
+    result: Callable[[int, Callable[[int], Amount]], Amount]
+    step: Callable[[int, Callable[[int], Amount]], tuple[int, int] | None]
+    by_register: Callable[[Line, int, int], list[tuple[Effect, int]]]
+
+
+def steps_of(
+    code: Instructions, language: Language, moving: Indices, edges: Edges, unreadable: Indices
+) -> Steps:
+    """The steps of a section.
+
+    Args:
+        code: its instructions.
+        language: the architecture's.
+        moving: those that may move the stack pointer, or copy it to a pinned register; ascending.
+        edges: those that lead elsewhere.
+        unreadable: words at which no instruction begins that could be read.
+    """
+    out = Collector()
+    _add_moves(code, language, moving, edges, out)
+    size = code.text.size
+    out.add(unreadable * size, (unreadable + 1) * size, effect=Effect.LOST, flow=Flow.STOP)
+    # The flow last: of an instruction with several steps, the last one says where it leads.
+    target = np.where(edges.target == NOWHERE, np.uint64(0), code.text.addresses(edges.target))
+    out.add(edges.at * size, edges.end * size, flow=edges.flow, target=target)
+    steps, _ = out.steps(lambda offsets: code.text.addresses(offsets // size))
+    return steps
+
+
+def _add_moves(
+    code: Instructions, language: Language, at: Indices, edges: Edges, out: Collector
+) -> None:
+    text, sp = code.text, language.sp
+    fetched = code.fetch(at)
+    copies = language.copies(at, fetched)
+    into_sp, from_sp = copies.into == sp, copies.source == sp
+    added, restores = copies.take(into_sp & from_sp), copies.take(into_sp & ~from_sp)
+    far = copies.take(from_sp & ~into_sp)
+    moves = language.written(fetched) >> np.uint32(sp) & np.uint32(1) != 0
+    sites = at[moves & ~np.isin(at, copies.at)]
+    words = np.zeros(len(text.words), fetched.dtype)
+    written = np.zeros(len(text.words), np.uint32)
+    near = code.near(np.append(restores.at, sites[:MOST_FOLLOWED]))
+    words[near] = code.fetch(near)
+    written[near] = language.written(words[near])
+    near = code.near(restores.at)
+
+    def elsewhere(at: Indices, words: Words) -> Copies:
+        copies = language.copies(at, words)
+        return copies.take(copies.into != sp)
+
+    def add(at: Indices, effect: NDArray[np.uint8], value: NDArray[np.int64],
+            slot: NDArray[np.uint8]) -> None:  # fmt: skip
+        end = at + code.lengths(at)
+        out.add(
+            at * text.size, end * text.size, effect=effect, value=value.astype(np.int32), slot=slot
+        )
+
+    rows = follow_copies(
+        replace(text, words=words), restores, far, near, written[near],
+        Registers(sp, language.pinned, elsewhere),
+    )  # fmt: skip
+    add(rows.at, rows.effect, rows.value, rows.slot)
+    nothing = np.zeros(len(added.at), np.uint8)
+    add(added.at, nothing + np.uint8(Effect.ADD), added.value, nothing)
+    line = Line(words, written, _begins(text, edges), sp, language.result, language.step)
+    lost = [(at, Effect.LOST, 0) for at in sites[MOST_FOLLOWED:].tolist()]
+    # A loop over a few instructions, at most MOST_FOLLOWED of them.
+    found = [
+        (at, *row)
+        for at in sites[:MOST_FOLLOWED].tolist()
+        for row in language.by_register(line, at, language.alignment)
+    ]
+    columns = np.array(found + lost, np.int64).reshape(-1, 3).T
+    add(columns[0], columns[1].astype(np.uint8), columns[2], np.zeros(len(columns[0]), np.uint8))
+
+
+def _begins(text: Text, edges: Edges) -> NDArray[np.bool_]:
+    """Which words control can come to from elsewhere than from the word before, (n + 1,)."""
+    begins = np.zeros(len(text.words) + 1, bool)
+    begins[edges.target[(edges.target >= 0) & (edges.target < len(begins))]] = True
+    leaves = np.isin(edges.flow, (Flow.JUMP, Flow.STOP, Flow.INDIRECT))
+    begins[np.minimum(edges.end[leaves], len(text.words))] = True
+    begins[text.begin] = True
+    return begins

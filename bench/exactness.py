@@ -37,6 +37,12 @@ class Kernel:
 KERNELS = (
     Kernel("amd64", "linux-image-amd64-dbg", table="su-debian-6.1.0-56-amd64.tsv"),
     Kernel("arm64", "linux-image-cloud-arm64-dbg"),
+    Kernel("armhf", "linux-image-armmp-dbg"),
+    Kernel("armel", "linux-image-rpi-dbg"),
+    Kernel("mipsel", "linux-image-4kc-malta-dbg"),
+    Kernel("mips64el", "linux-image-5kc-malta-dbg"),
+    Kernel("ppc64el", "linux-image-powerpc64le-dbg"),
+    Kernel("s390x", "linux-image-s390x-dbg"),
 )
 
 HEAD = """\

@@ -9,7 +9,10 @@
 #   /* flags-ARCH: ... */   the same for one architecture
 #
 # Usage: build.sh [FOLDER]   (default: objects, beside this script)
-# Needs: gcc-12, and aarch64-linux-gnu-gcc-12 (Debian: gcc-12-aarch64-linux-gnu).
+# Needs: gcc-12, and the same for aarch64-linux-gnu, arm-linux-gnueabihf, mips-linux-gnu,
+# mips64el-linux-gnuabi64, powerpc-linux-gnu, powerpc64-linux-gnu, powerpc64le-linux-gnu,
+# s390x-linux-gnu and riscv64-linux-gnu (Debian: gcc-12-...), and loongarch64-linux-gnu-gcc-14
+# (Debian 13).
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,11 +28,19 @@ option() { # option NAME SOURCE: the value of the comment of that name
 }
 
 flavour() { # flavour ARCH NAME OPTIONS...
-	arch=$1 name=$1-$2
+	arch=$1 name=$1-$2 ld=
 	shift 2
 	case $arch in
 	x86_64) tools= cc=gcc-12 ;;
 	arm64) tools=aarch64-linux-gnu- cc=aarch64-linux-gnu-gcc-12 ;;
+	arm) tools=arm-linux-gnueabihf- cc=arm-linux-gnueabihf-gcc-12 ;;
+	mips) tools=mips-linux-gnu- cc=mips-linux-gnu-gcc-12 ;;
+	mips64el) tools=mips64el-linux-gnuabi64- cc=mips64el-linux-gnuabi64-gcc-12 ;;
+	s390x) tools=s390x-linux-gnu- cc=s390x-linux-gnu-gcc-12 ;;
+	riscv64) tools=riscv64-linux-gnu- cc=riscv64-linux-gnu-gcc-12 ;;
+	riscv32) tools=riscv64-linux-gnu- cc=riscv64-linux-gnu-gcc-12 ld="-m elf32lriscv" ;;
+	loongarch64) tools=loongarch64-linux-gnu- cc=loongarch64-linux-gnu-gcc-14 ;;
+	powerpc*) tools=$arch-linux-gnu- cc=$arch-linux-gnu-gcc-12 ;;
 	esac
 	rm -rf "$scratch/$name"
 	mkdir "$scratch/$name"
@@ -42,7 +53,7 @@ flavour() { # flavour ARCH NAME OPTIONS...
 			-c "$source" -o "$scratch/$name/${source%.c}.o"
 	done
 	cat "$scratch/$name"/*.su >"$out/$name.su"
-	(cd "$scratch/$name" && "${tools}ld" -r -o "$out/$name.o" ./*.o)
+	(cd "$scratch/$name" && "${tools}ld" $ld -r -o "$out/$name.o" ./*.o)
 	# Line tables and call frame information stay, the rest of -g goes.
 	"${tools}objcopy" --strip-debug --keep-section=.debug_frame --keep-section=.debug_line \
 		--keep-section=.debug_line_str --keep-section=.rela.debug_frame "$out/$name.o"
@@ -58,6 +69,21 @@ arm_kernel="-ffreestanding -fno-PIE -mgeneral-regs-only -mno-outline-atomics
 	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-unwind-tables
 	-fno-stack-protector"
 arm_mitigated="-mbranch-protection=pac-ret+leaf+bti -fpatchable-function-entry=4,2"
+a32_kernel="-marm -march=armv7-a -mfloat-abi=soft -ffreestanding -fno-PIE -fno-dwarf2-cfi-asm
+	-funwind-tables -fno-stack-protector"
+t32_kernel="-mthumb -march=armv7-a -mfloat-abi=soft -ffreestanding -fno-PIE -fno-dwarf2-cfi-asm
+	-funwind-tables -fno-stack-protector"
+mips_kernel="-ffreestanding -fno-pic -mno-abicalls -G0 -msoft-float -fno-stack-protector
+	-fno-asynchronous-unwind-tables -fno-unwind-tables"
+powerpc_kernel="-ffreestanding -fno-pic -msoft-float -mno-altivec -mno-vsx
+	-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-stack-protector"
+s390_kernel="-ffreestanding -fno-pic -mbackchain -msoft-float -mpacked-stack -march=z13
+	-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-stack-protector"
+riscv_kernel="-ffreestanding -fno-pic -mcmodel=medany -fno-omit-frame-pointer -mno-save-restore
+	-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-stack-protector"
+rv64="-march=rv64imac -mabi=lp64" rv32="-march=rv32imac -mabi=ilp32"
+loongarch_kernel="-ffreestanding -fno-pic -msoft-float -mno-lsx
+	-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-stack-protector"
 user="-fno-stack-protector"
 
 # shellcheck disable=SC2086  # the variables hold words
@@ -92,6 +118,59 @@ user="-fno-stack-protector"
 	flavour arm64 user-O2-hardened $user -O2 -fstack-clash-protection \
 		-mbranch-protection=standard
 	flavour arm64 user-O2-nocfi $user -O2 -fno-asynchronous-unwind-tables -fno-unwind-tables
+
+	# With exception tables, which are the kernel's own.
+	flavour arm kernel-O2 $a32_kernel -O2
+	flavour arm kernel-Os $a32_kernel -Os
+	flavour arm kernel-O0 $a32_kernel -O0
+	flavour arm kernel-O2-cfi $a32_kernel -O2 -g1
+	flavour arm kernel-O2-mcount $a32_kernel -O2 -pg
+	flavour arm kernel-O2-apcs $a32_kernel -O2 -mapcs -mno-sched-prolog -fno-omit-frame-pointer
+	flavour arm kernel-O2-v5 $a32_kernel -O2 -march=armv5te -mtune=xscale
+	flavour arm thumb-O2 $t32_kernel -O2
+	flavour arm thumb-Os $t32_kernel -Os
+	flavour arm thumb-O0 $t32_kernel -O0
+	flavour arm thumb-O2-cfi $t32_kernel -O2 -g1
+	flavour arm thumb-O2-mcount $t32_kernel -O2 -pg
+	flavour arm user-O2-hardened $user -O2 -fno-omit-frame-pointer -fstack-clash-protection
+
+	flavour mips kernel-O2 $mips_kernel -O2
+	flavour mips kernel-Os $mips_kernel -Os
+	flavour mips kernel-O0 $mips_kernel -O0
+	flavour mips kernel-O2-mcount $mips_kernel -O2 -pg -mmcount-ra-address
+	flavour mips kernel-O2-likely $mips_kernel -O2 -march=r4000 -mbranch-likely
+	flavour mips kernel-O2-r6 $mips_kernel -O2 -march=mips32r6
+	flavour mips user-O2-cfi $user -O2 -fasynchronous-unwind-tables
+	flavour mips64el kernel-O2 $mips_kernel -O2 -msym32
+	flavour mips64el kernel-Os-octeon $mips_kernel -Os -msym32 -march=octeon
+	flavour mips64el user-O0 $user -O0
+
+	flavour powerpc kernel-O2 $powerpc_kernel -O2
+	flavour powerpc kernel-Os $powerpc_kernel -Os
+	flavour powerpc user-O0 $user -O0 -fno-asynchronous-unwind-tables
+	flavour powerpc64 kernel-O2 $powerpc_kernel -O2
+	flavour powerpc64 kernel-O0 $powerpc_kernel -O0
+	flavour powerpc64le kernel-O2 $powerpc_kernel -O2 -pg -mprofile-kernel
+	flavour powerpc64le kernel-Os $powerpc_kernel -Os
+	flavour powerpc64le user-O2-cfi $user -O2 -fasynchronous-unwind-tables
+	flavour powerpc64le user-O2-power10 $user -O2 -mcpu=power10 -fno-asynchronous-unwind-tables
+
+	flavour s390x kernel-O2 $s390_kernel -O2
+	flavour s390x kernel-Os $s390_kernel -Os
+	flavour s390x kernel-O0 $s390_kernel -O0
+	flavour s390x user-O2 $user -O2 -fno-asynchronous-unwind-tables
+	flavour s390x user-O2-cfi $user -O2 -fasynchronous-unwind-tables
+
+	flavour riscv64 kernel-O2 $riscv_kernel $rv64 -O2
+	flavour riscv64 kernel-Os $riscv_kernel $rv64 -Os
+	flavour riscv64 user-O0 $user -O0 -fno-asynchronous-unwind-tables
+	flavour riscv64 user-O2-cfi $user -O2 -fasynchronous-unwind-tables
+	flavour riscv32 kernel-O2 $riscv_kernel $rv32 -O2
+
+	flavour loongarch64 kernel-O2 $loongarch_kernel -O2
+	flavour loongarch64 kernel-Os $loongarch_kernel -Os
+	flavour loongarch64 user-O0 $user -O0 -fno-asynchronous-unwind-tables
+	flavour loongarch64 user-O2-cfi $user -O2 -fasynchronous-unwind-tables
 }
 
 {
@@ -99,6 +178,11 @@ user="-fno-stack-protector"
 	echo
 	gcc-12 --version | head -n 1
 	aarch64-linux-gnu-gcc-12 --version | head -n 1
+	for tools in arm-linux-gnueabihf mips-linux-gnu mips64el-linux-gnuabi64 powerpc-linux-gnu \
+		powerpc64-linux-gnu powerpc64le-linux-gnu s390x-linux-gnu riscv64-linux-gnu; do
+		$tools-gcc-12 --version | head -n 1
+	done
+	loongarch64-linux-gnu-gcc-14 --version | head -n 1
 	ld --version | head -n 1
 	echo
 	cat "$scratch/FLAVOURS"

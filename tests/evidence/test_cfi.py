@@ -244,3 +244,11 @@ def test_the_contents_that_are_given_are_read_not_the_file() -> None:
     relocated = np.frombuffer(bytes(one(def_cfa_offset(64)).raw), np.uint8)
     cfi = cfi_rows(elf, isa(), lambda name: relocated if name == ".debug_frame" else relocated[:0])
     assert cfi.rows.depth.tolist() == [64]
+
+
+def test_a_cie_that_names_a_register_alone_means_no_offset() -> None:
+    # GCC's of MIPS.
+    frames = Frames(bits=32)
+    cie = frames.cie(def_cfa_register(SP))
+    frames.fde(cie, 0x1000, 16, advance(4) + def_cfa_offset(24))
+    assert listed(read(frames)) == [(0x1000, 0x1004, 0), (0x1004, 0x1010, 24)]

@@ -33,7 +33,8 @@ def at(*addresses: int) -> np.ndarray:
 
 
 def test_the_deepest_row_of_each_range() -> None:
-    found = peaks(table((0, 4, 8), (4, 8, 48), (8, 12, 8), (16, 20, 16)), at(0, 8, 16), at(8, 12, 20))
+    rows = table((0, 4, 8), (4, 8, 48), (8, 12, 8), (16, 20, 16))
+    found = peaks(rows, at(0, 8, 16), at(8, 12, 20))
     assert found.depth.tolist() == [48, 8, 16]
     assert found.settled.tolist() == [True, True, True]
 

@@ -7,14 +7,11 @@ import platform
 import sys
 
 from stackgauge.errors import UsageError
-from stackgauge.evidence.disassembly import Listing, read_listing
+from stackgauge.evidence.disassembly import read_listing
 from stackgauge.isa.objdump_patterns import dialect_of
-from stackgauge.report.checkstack import write_checkstack
+from stackgauge.report.checkstack import note_least, write_checkstack
 
 NAME = "checkstack"
-
-# How many functions a note on standard error names.
-_NAMED = 5
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Read standard input, write the lines to standard output."""
     dialect = dialect_of(arguments.arch or platform.machine())
     minimum = arguments.minimum or "100"
-    if not (minimum.isascii() and minimum.isdigit()):
+    if not (minimum.isascii() and minimum.isdigit() and len(minimum) < 20):
         raise UsageError(f"checkstack: {minimum!r} is not a number of bytes")
-    if sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.isatty():
         raise UsageError(
             "checkstack: nothing on standard input; try: objdump -d vmlinux | stackgauge checkstack"
         )
@@ -60,20 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         bits=listing.bits,
         minimum=int(minimum),
     )
-    _note_dynamic(listing)
-    return 0
-
-
-def _note_dynamic(listing: Listing) -> None:
-    """Name the functions whose figures are no upper limit, which the lines have no place for."""
     names = [
         name for name, dynamic in zip(listing.function, listing.dynamic, strict=True) if dynamic
     ]
-    if names:
-        more = ", ..." if len(names) > _NAMED else ""
-        print(
-            f"stackgauge: {len(names)} of {len(listing.function)} functions have a dynamic stack, "
-            f"or one that the text does not tell; their figures are the least: "
-            f"{', '.join(names[:_NAMED])}{more}",
-            file=sys.stderr,
-        )
+    note_least(sys.stderr, names, len(listing.function))
+    return 0

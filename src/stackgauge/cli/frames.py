@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from stackgauge.cli.output import add_output_options, open_output
+from stackgauge.cli.progress import progress
 from stackgauge.errors import UsageError
-from stackgauge.report.text import printable
 
 if TYPE_CHECKING:
     from stackgauge.frames.listing import FrameRow
@@ -25,10 +26,10 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         help="vmlinux, vmlinuz, module (.ko, also compressed), object, archive or ELF program",
     )  # fmt: skip
     parser.add_argument(
-        "--min", type=int, default=100, metavar="BYTES", dest="minimum",
+        "--min", type=_count, default=100, metavar="BYTES", dest="minimum",
         help="leave out smaller frames (default 100, as checkstack does)",
     )  # fmt: skip
-    parser.add_argument("--top", type=int, metavar="N", help="only the N largest")
+    parser.add_argument("--top", type=_count, metavar="N", help="only the N largest")
     parser.add_argument("--match", metavar="REGEX", help="only functions whose name matches")
     parser.add_argument(
         "--pieces", action="store_true", help="list .cold pieces apart from their functions"
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     from stackgauge.image.opening import open_images
     from stackgauge.kernel.config import read_config
     from stackgauge.kernel.identity import identify
-    from stackgauge.report.frames import frames_csv, frames_json, frames_text, identity_text
+    from stackgauge.report.frames import frames_csv, frames_json, frames_text
 
     if arguments.format == "checkstack" and (arguments.summary or arguments.verify):
         raise UsageError("--format checkstack has no form for a summary or a comparison")
@@ -77,48 +78,63 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     if arguments.verify:
         return _verify(arguments, images)
-    measured = [measure(image) for image in images]
+    measured = [measure(image) for image in progress(images, "measuring")]
     kernels = [
         identify(frames.image, frames.isa.name, config, frames.isa.red_zone) for frames in measured
     ]
+    if arguments.summary:
+        _summary(arguments, measured, kernels)
+        return 0
+    rows = list_frames(
+        measured,
+        minimum=arguments.minimum,
+        top=arguments.top,
+        match=match,
+        pieces=arguments.pieces,
+    )
     with open_output(arguments) as out:
-        if arguments.format == "text":
-            for frames, kernel in zip(measured, kernels, strict=True):
-                identity_text(out, frames.image.name, kernel)
-        if arguments.summary:
-            _summary(arguments, out, measured, kernels)
-            return 0
-        rows = list_frames(
-            measured,
-            minimum=arguments.minimum,
-            top=arguments.top,
-            match=match,
-            pieces=arguments.pieces,
-        )
         if arguments.format == "csv":
             frames_csv(out, rows)
         elif arguments.format == "json":
             frames_json(out, kernels, rows)
         elif arguments.format == "checkstack":
-            _checkstack(out, rows, measured[0].isa.bits, arguments.minimum)
+            bits = max((frames.isa.bits for frames in measured), default=64)
+            _checkstack(out, rows, bits, arguments.minimum)
         else:
+            _identities(out, measured, kernels)
             frames_text(out, rows)
     return 0
 
 
+def _count(text: str) -> int:
+    """A number of bytes or of lines, for argparse."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return int(text)
+
+
+def _identities(out: TextIO, measured: list[Frames], kernels: list[Identity]) -> None:
+    from stackgauge.report.frames import identity_text
+
+    for frames, kernel in zip(measured, kernels, strict=True):
+        identity_text(out, frames.image.name, kernel)
+
+
 def _summary(
-    arguments: argparse.Namespace, out: TextIO, measured: list[Frames], kernels: list[Identity]
+    arguments: argparse.Namespace, measured: list[Frames], kernels: list[Identity]
 ) -> None:
     from stackgauge.frames.summary import summarize
     from stackgauge.report.frames import frames_csv, summary_json, summary_text
 
     summary = summarize(measured)
-    if arguments.format == "json":
-        summary_json(out, kernels, summary)
-    elif arguments.format == "csv":
-        frames_csv(out, summary.largest)
-    else:
-        summary_text(out, summary)
+    with open_output(arguments) as out:
+        if arguments.format == "json":
+            summary_json(out, kernels, summary)
+        elif arguments.format == "csv":
+            frames_csv(out, summary.largest)
+        else:
+            _identities(out, measured, kernels)
+            summary_text(out, summary)
 
 
 def _verify(arguments: argparse.Namespace, images: list[Image]) -> int:
@@ -126,32 +142,35 @@ def _verify(arguments: argparse.Namespace, images: list[Image]) -> int:
     from stackgauge.frames.verify import verify
     from stackgauge.report.frames import verified_csv, verified_json, verified_text
 
-    unexplained = 0
+    verified = [(image.name, verify(image)) for image in images]
     with open_output(arguments) as out:
-        for image in images:
-            verified = verify(image)
-            unexplained += verified.unexplained
-            if arguments.format == "json":
-                verified_json(out, verified)
-            elif arguments.format == "csv":
-                verified_csv(out, verified)
-            else:
-                out.write(f"{printable(image.name)}: ")
-                verified_text(out, verified)
-    return 1 if unexplained else 0
+        if arguments.format == "json":
+            verified_json(out, verified)
+        elif arguments.format == "csv":
+            verified_csv(out, verified)
+        else:
+            verified_text(out, verified)
+    return 1 if any(one.unexplained for _, one in verified) else 0
 
 
 def _checkstack(out: TextIO, rows: list[FrameRow], bits: int, minimum: int) -> None:
-    """The script's lines, which have a number each: functions of unknown size have none."""
-    from stackgauge.report.checkstack import write_checkstack
+    """The script's lines; a function of unknown size has the least that it uses."""
+    from stackgauge.report.checkstack import note_least, write_checkstack
 
-    known = [(row, row.frame) for row in rows if row.frame is not None]
+    figures = [row.least if row.frame is None else row.frame for row in rows]
+    known = [(row, size) for row, size in zip(rows, figures, strict=True) if size is not None]
     write_checkstack(
         out,
         [row.address for row, _ in known],
         [row.function or f"{row.address:#x}" for row, _ in known],
         [row.object.removesuffix(".ko") for row, _ in known],
-        [frame for _, frame in known],
+        [size for _, size in known],
         bits=bits,
         minimum=minimum,
     )
+    least = [
+        row.function
+        for row in rows
+        if row.frame is None or (row.kind == "dynamic" and row.least == row.frame)
+    ]
+    note_least(sys.stderr, least, len(rows))

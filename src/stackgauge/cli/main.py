@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 from stackgauge import __version__
-from stackgauge.errors import StackgaugeError
+from stackgauge.errors import StackgaugeError, UsageError
+from stackgauge.report.text import printable
 
 # Verbs by name: the module in ``cli`` that has it, and what it is for. A verb's module is loaded
 # only when it is the one that runs.
@@ -21,9 +24,17 @@ VERBS = {
 EXIT_FINE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments."""
+        raise UsageError(f"{message} ('{self.prog} --help' tells the options)")
+
+
 def _parser(verb: str | None) -> argparse.ArgumentParser:
     """The parser, with the options of the one verb that is asked for."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="stackgauge",
         description="Measures Linux kernel stacks.",
         epilog="'stackgauge VERB --help' tells a verb's options.",
@@ -46,16 +57,21 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     verb = next((word for word in words if not word.startswith("-")), None)
     try:
-        arguments = _parser(verb).parse_args(words)
-        run = import_module(f"stackgauge.cli.{arguments.verb}").run
-        code: int = run(arguments)
-        sys.stdout.flush()
+        try:
+            code = _run(words, verb)
+        finally:
+            # Here, where what goes wrong is told in one line, and not when the interpreter ends.
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except StackgaugeError as error:
         return _fail(str(error))
     except BrokenPipeError:
-        # The reader has what it wanted (``| head``); nothing is left to flush to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has what it wanted (``| head``).
+        _discard_output()
         return EXIT_FINE
+    except OSError as error:
+        _discard_output()
+        return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
     except KeyboardInterrupt:
         return 130
     except MemoryError:
@@ -70,9 +86,25 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
+def _run(words: list[str], verb: str | None) -> int:
+    arguments = _parser(verb).parse_args(words)
+    if sys.stdout is None:
+        raise UsageError("standard output is closed")
+    # A name that the terminal's encoding lacks is shown with escapes.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    code: int = import_module(f"stackgauge.cli.{arguments.verb}").run(arguments)
+    return code
+
+
+def _discard_output() -> None:
+    """Let what is still buffered for standard output go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _fail(message: str) -> int:
-    line = " ".join(message.split())
-    print(f"stackgauge: {line}", file=sys.stderr)
+    if sys.stderr is not None:
+        print(f"stackgauge: {printable(message.strip())}", file=sys.stderr)
     return EXIT_USAGE
 
 

@@ -31,14 +31,31 @@ def open_output(arguments: argparse.Namespace) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    if path.exists() and not arguments.force:
-        raise InputError(path, "exists already; -f overwrites it")
     text = io.StringIO()
-    yield text
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
-        temporary.replace(path)
+        if path.is_dir():
+            raise InputError(path, "is a directory")
+        # A device or a pipe is written to, never replaced; it holds nothing that could be lost.
+        replace = path.is_file() or not path.exists()
+        if path.is_file() and not arguments.force:
+            raise InputError(path, "exists already; -f overwrites it")
+        yield text
+        # Names come from untrusted files: whatever UTF-8 has no bytes for is written as \udc..
+        data = text.getvalue().encode("utf-8", "backslashreplace")
+        if replace:
+            _replace(path.resolve(), data)
+        else:
+            path.write_bytes(data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InputError(path, f"cannot be written: {error.strerror}") from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".stackgauge-{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise

@@ -202,7 +202,7 @@ class _Reader:
         if self.header is None:
             of = f" of {self.object}" if self.object else ""
             raise InputError(self.where, f"no function{of} in it; it is to be text of objdump -d")
-        if not self.moved:
+        if not self.moved and not self.cold:
             what = f"nothing in it moves a stack pointer as code of {self.dialect.name} does"
             raise InputError(self.where, what)
         rows: dict[tuple[int, str], list[int]] = {}
@@ -251,7 +251,7 @@ def _follow(function: _Function, starts: list[Place], *, whole: bool = True) -> 
         starts,
         entry=code.entry,
         word=code.word,
-        falls_into=lambda address: code.falls_into(address, lines),
+        after_traps=code.after_traps(lines.text),
         whole=whole,
     )
 

@@ -27,6 +27,11 @@ _SHT_ARM_EXIDX = 0x7000_0001
 _CANTUNWIND = 1
 _INLINE = 1 << 31
 
+# So many words beyond the first are read; compilers need a few. And so many entries at once, which
+# bounds the memory that a made-up file can take.
+_MOST_WORDS = 15
+_BATCH = 1 << 16
+
 # What an instruction does, by its first byte: adds what the table says; pops what the next byte
 # (or it and the four bits before it) lists; takes the stack pointer from a register; ends; adds a
 # number of any length; pops as many as the next byte says; can't be followed.
@@ -129,6 +134,18 @@ def _depths(
     memory: _Memory, word: Addresses, place: Addresses
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """The depth and base that each entry tells."""
+    parts = [
+        _depths_of(memory, word[at : at + _BATCH], place[at : at + _BATCH])
+        for at in range(0, len(word), _BATCH)
+    ]
+    empty = np.zeros(0, np.int32), np.zeros(0, np.uint8)
+    depth, base = (np.concatenate(column) for column in zip(*[empty, *parts], strict=True))
+    return depth, base
+
+
+def _depths_of(
+    memory: _Memory, word: Addresses, place: Addresses
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     programs, readable = _programs(memory, word, place)
     total, from_sp, sound = _run(programs)
     known = readable & sound & (total >= 0) & (total < 1 << 30)
@@ -151,6 +168,7 @@ def _programs(memory: _Memory, word: Addresses, place: Addresses) -> tuple[_Prog
     readable &= np.where(inline, model == 0, model <= 2)
     long = readable & (model > 0)
     more = np.where(long, first >> np.uint32(16) & np.uint32(0xFF), 0).astype(np.int64)
+    readable &= more <= _MOST_WORDS
     # All words: the first of each entry, and those that follow the longer ones.
     count = np.where(readable, 1 + more, 0)
     before = np.cumsum(count) - count

@@ -183,7 +183,10 @@ class _Blocks:
         self, steps: Steps, pieces: Pieces, inside: NDArray[np.bool_], jumps: Jumps
     ) -> None:
         ends_block = np.isin(steps.flow, (Flow.BRANCH, Flow.JUMP, Flow.STOP, Flow.INDIRECT))
-        listed = np.flatnonzero((pieces.at(jumps.source) >= 0) & (pieces.at(jumps.target) >= 0))
+        # A fixup that lies apart (ARM's .text.fixup) runs on another routine's stack.
+        here, there = pieces.at(jumps.source), pieces.at(jumps.target)
+        within = pieces.routine[here] == pieces.routine[there]
+        listed = np.flatnonzero((here >= 0) & (there >= 0) & within)
         listed_source, listed_target = jumps.source[listed], jumps.target[listed]
         leaders = sorted_unique(
             np.concatenate(
@@ -214,7 +217,8 @@ class _Blocks:
         has_last = last >= self.first
         last = np.maximum(last, 0)
         if len(steps):
-            has_last &= steps.end[last] == self.end
+            # A step may end beyond its block: a delay slot that is jumped to, too.
+            has_last &= steps.end[last] >= self.end
             flow = np.where(has_last, steps.flow[last], np.uint8(Flow.NEXT))
             goes = has_last & inside[last]
             target = np.where(goes, steps.target[last], np.uint64(0))
@@ -225,6 +229,11 @@ class _Blocks:
         follows = np.zeros(self.count, bool)
         follows[:-1] = (self.end[:-1] == self.start[1:]) & (self.piece[:-1] == self.piece[1:])
         next_block = np.where(follows, np.arange(1, self.count + 1), -1)
+        if len(steps):
+            beyond = np.flatnonzero(has_last & (steps.end[last] > self.end))
+            leader = np.minimum(self.at(steps.end[last[beyond]]), self.count - 1)
+            found = self.start[leader] == steps.end[last[beyond]]
+            next_block[beyond[found]] = leader[found]
         certain = (flow == Flow.NEXT) | (flow == Flow.BRANCH)
         maybe = (flow == Flow.CALL) | (flow == Flow.TRAP)
         self.traps = flow == Flow.TRAP
@@ -358,7 +367,7 @@ class _State:
 
     def _carry(self, frontier: Indices) -> None:
         """Along the certain edges as far as they lead, then along those put off, and again."""
-        while len(frontier):
+        while len(frontier) or self._put_off:
             while len(frontier):
                 frontier = self._advance(frontier)
             frontier = self._resume()
@@ -451,7 +460,8 @@ class _State:
     def _resume(self) -> Indices:
         """Blocks after a call or trap, once the certain edges have been followed.
 
-        A trap that a certain edge leads around (BUG, most of the time) does not come into it.
+        A trap that another edge leads around (BUG, most of the time) does not come into it, so
+        the traps wait until all that is after calls has been followed.
         After a call the state does, even so: it would be an under-estimate to leave out stack
         that was taken before it, and that of a callee that does not return is mostly the same.
         """
@@ -459,7 +469,12 @@ class _State:
             return np.zeros(0, np.intp)
         block = sorted_unique(np.concatenate(self._put_off))
         self._put_off.clear()
-        block = block[~(self._blocks.traps[block] & self.known[self._blocks.may_fall[block]])]
+        traps = self._blocks.traps[block]
+        if traps.all():
+            block = block[~self.known[self._blocks.may_fall[block]]]
+        else:
+            self._put_off.append(block[traps])
+            block = block[~traps]
         least, most = self._leave(block)
         return self._arrive(self._blocks.may_fall[block], least, most)
 
@@ -469,7 +484,7 @@ class _State:
         jump = np.flatnonzero(blocks.indirect & self.known)
         if not len(jump):
             return jump
-        orphan = np.flatnonzero(blocks.orphan & ~self.known)
+        orphan: Indices = np.flatnonzero(blocks.orphan & ~self.known)
         orphan = orphan[np.isin(blocks.routine[orphan], blocks.routine[jump])]
         # But for one that only leads on to what is reached: mostly NOPs that align it, and in any
         # case with nothing to be known of.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stackgauge.evidence.flow import Followed, Pieces, follow
 from stackgauge.image.elf import Elf
 from stackgauge.image.source import Bytes
-from stackgauge.isa.model import Code, Isa, Ranges, Steps, joined
+from stackgauge.isa.model import Code, Flow, Isa, Ranges, Steps, joined
 from stackgauge.kernel.tables import Jumps, Replacements
 
 Addresses = NDArray[np.uint64]
@@ -41,6 +41,22 @@ def with_replacements(pieces: Pieces, jumps: Jumps, patched: Replacements) -> tu
         # An edge from a site to itself says only that a jump there may be a NOP.
         np.concatenate([jumps.source, patched.site[chosen], empty]),
         np.concatenate([jumps.target, patched.start[chosen], empty]),
+    )
+
+
+def _with_jumps_of(steps: Steps, jumps: Jumps, patched: Replacements) -> Jumps:
+    """Add where alternatives lead that stand in a piece of their own, between functions.
+
+    They are not entered there, so only their jumps matter, made from their sites.
+    """
+    leads = np.flatnonzero(np.isin(steps.flow, (Flow.JUMP, Flow.BRANCH)))
+    first = np.searchsorted(steps.start[leads], patched.start)
+    count = np.searchsorted(steps.start[leads], patched.end) - first
+    each = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(count.sum())
+    return Jumps(
+        # An edge from a site to itself says only that a jump there may be a NOP.
+        np.concatenate([jumps.source, np.repeat(patched.site, count), patched.site]),
+        np.concatenate([jumps.target, steps.target[leads[each]], patched.site]),
     )
 
 
@@ -86,6 +102,9 @@ def instruction_rows(
         jumps: edges from the kernel's tables.
         patched: the alternatives.
     """
+    inside = (pieces.at(patched.start) >= 0) & (patched.end > patched.start)
+    jumps = _with_jumps_of(steps, jumps, Replacements(*(column[inside] for column in patched)))
+    patched = Replacements(*(column[~inside] for column in patched))
     whole, jumps = with_replacements(pieces, jumps, patched)
     other = pieces.at(whole.start) < 0
     if other.any():

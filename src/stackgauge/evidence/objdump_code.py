@@ -23,6 +23,9 @@ LABEL: Act = (Motion.LABEL, 0, b"", b"", 0)
 # A stack that moves by more than this is switched, or the bytes are no code.
 ABSURD = 1 << 28
 
+# What a pattern's named groups matched.
+_Groups = dict[str, bytes | None]
+
 # As plain integers: comparing with a member of the enumeration takes several times as long.
 _NONE, _GROW, _GROW_BY, _COPY, _HOME, _STOP, _BRANCH, _CALL = (
     int(motion)
@@ -40,16 +43,17 @@ _NONE, _GROW, _GROW_BY, _COPY, _HOME, _STOP, _BRANCH, _CALL = (
 
 _NOTHING: Act = (Motion.NONE, 0, b"", b"", 0)
 _DYNAMIC: Act = (Motion.DYNAMIC, 0, b"", b"", ABSURD)
+# A loop that touches what it adds to the stack adds this much or more at a time.
+_PAGE = 4096
 # How many distinct instruction texts are remembered; a kernel's text has a few thousand.
 _REMEMBERED = 1 << 16
-# How many lines back a register's number, or the instruction before padding, is looked for.
+# How many lines back a register's number is looked for.
 _BACK = 256
 
 _LINE = re.compile(rb" *([0-9a-f]+):[\t ]")
 _ADDRESS = re.compile(rb"\n *([0-9a-f]++):[\t ]")
 _INSTRUCTION = re.compile(rb" *[0-9a-f]+:[\t ](?:[0-9a-f ]*\t)?(.*)")
 _RANGE = re.compile(rb"(\D*)(\d+)-\1(\d+)")
-_PADDING = re.compile(rb"\b(?:nop\w*|xchg +%ax,%ax|data16|int3)\b|,%eiz,|\t\.\.\.$|^[ \t]*$")
 _WORD_OF_DATA = re.compile(rb"\.word\s+(0x[0-9a-f]+)")
 
 
@@ -110,6 +114,7 @@ class Code:
         self._jumps = _compiled(dialect.jumps)
         self._calls = _compiled(dialect.calls)
         self._traps = _compiled(dialect.traps)
+        self._pointers = _compiled(dialect.pointers)
         self._slots = None if dialect.slots is None else _compiled(dialect.slots)
         self._likely = None if dialect.likely is None else _compiled(dialect.likely)
         self._rules = [(_compiled(rule.pattern), rule) for rule in dialect.rules]
@@ -142,7 +147,10 @@ class Code:
                     if given == most - entry:
                         whole = True
                         given = 0
-            elif motion not in (_COPY, _NONE) and not (motion == _HOME and most == entry):
+            elif motion == _HOME:
+                # It does not tell how much it gives back; a loop adds at least a page at a time.
+                whole = whole or entry < most < entry + _PAGE
+            elif motion not in (_COPY, _NONE):
                 simple = False
         if largest > most - entry:  # a loop added it
             return most + ABSURD, False
@@ -198,22 +206,12 @@ class Code:
             _move_slot(acts, address, likely=likely)
         return acts
 
-    def falls_into(self, address: int, lines: Lines) -> bool:
-        """Tell whether the flow surely comes to an address from the instruction before it.
+    def after_traps(self, text: bytes) -> frozenset[int]:
+        """Addresses of a function's instructions that follow a call or a trap, padding left out.
 
-        After a call it may not: what is called may not return.
+        What is called may not return, so the flow may not come to them from there.
         """
-        # With delay slots it is the instruction before the last that tells.
-        left = 1 if self._slots is None else 2
-        for line in lines.before(address):
-            if _PADDING.search(line):
-                continue
-            if self._traps.match(b"\n" + line):
-                return False
-            left -= 1
-            if not left:
-                break
-        return True
+        return frozenset(int(address, 16) for address in self._traps.findall(text))
 
     def _branch(self, mnemonic: bytes) -> tuple[int, bool, bool]:
         """What a direct branch is: its motion, whether it has a slot, and a slot if taken only."""
@@ -243,8 +241,10 @@ class Code:
         if motion == Motion.JUMP:
             return False
         popped = self._motions.search(lines.at(target))
-        act = _NOTHING if popped is None else self._remember(popped[1])
-        return act[0] == Motion.GROW and act[1] < 0
+        if popped is None or popped[1].startswith((b"add", b"lea")):
+            return False
+        act = self._remember(popped[1])
+        return act[0] == Motion.GROW and act[1] == -self.word
 
     def _remember(self, text: bytes) -> Act:
         if len(self._known) >= _REMEMBERED:
@@ -257,7 +257,7 @@ class Code:
         self._known[text] = act
         return act
 
-    def _act(self, rule: Rule, groups: dict[str, bytes | None]) -> Act:
+    def _act(self, rule: Rule, groups: _Groups) -> Act:
         motion = rule.motion
         size = self.word if rule.size == WORD else rule.size
         registers = groups.get("list")
@@ -265,6 +265,9 @@ class Code:
             size *= _count(registers)
         number = self._number(groups)
         register = groups.get("reg") or groups.get("reg2") or rule.register
+        if motion == Motion.ALIGN and number & -number != -number:
+            # No alignment: assembly computes something else than a stack pointer there.
+            return _NOTHING
         if motion == Motion.ALIGN:
             amount = max(0, -number - self._alignment)
         elif motion == Motion.STOP:
@@ -276,7 +279,7 @@ class Code:
         else:
             amount = (size + number) * (1 if self._dialect.grows_up else -1)
         if abs(amount) > ABSURD:
-            return _DYNAMIC
+            return _NOTHING if motion in (Motion.COPY, Motion.MOVE) else _DYNAMIC
         growth = max(0, amount)
         if motion == Motion.SHRINK:
             motion = Motion.GROW
@@ -288,11 +291,15 @@ class Code:
             growth += self.word
         elif motion == Motion.DYNAMIC:
             growth = ABSURD
+        elif motion in (Motion.RESTORE, Motion.ALIGN) and register:
+            # From anything but a frame pointer it may come to lie deeper than it ever was.
+            if not self._pointers.fullmatch(register):
+                growth = ABSURD
         elif motion in (Motion.COPY, Motion.MOVE):
             growth = 0
         return (int(motion), amount, register, groups.get("of") or register, growth)
 
-    def _number(self, groups: dict[str, bytes | None]) -> int:
+    def _number(self, groups: _Groups) -> int:
         text = groups.get("n")
         if text is None:
             return 0
@@ -319,27 +326,24 @@ class Code:
         return (Motion.GROW, grown, b"", b"", max(0, grown))
 
     def _loaded(self, register: bytes, address: int, lines: Lines) -> int | None:
+        """The number that the instructions before an address leave in a register."""
         steps: list[tuple[Constant, int]] = []
         for line in lines.before(address):
             match = _INSTRUCTION.fullmatch(line)
             if match is None or register not in match[1]:
                 continue
-            for pattern, constant in self._constants:
-                form = pattern.fullmatch(match[1])
-                if form is not None and form["reg"] == register:
-                    break
-            else:
+            found = self._load(match[1], register)
+            if found is None:
                 if re.search(rb"\b" + re.escape(register.lstrip(b"%$")) + rb"\b", match[1]):
                     return None
                 continue
-            groups = form.groupdict()
-            if (place := groups.get("at")) is not None:
-                data = _WORD_OF_DATA.search(lines.at(int(place, 16)))
-                if data is None:
-                    return None
+            constant, groups = found
+            if (place := groups.get("at")) is None:
+                number = self._number(groups)
+            elif data := _WORD_OF_DATA.search(lines.at(int(place, 16))):
                 number = int(data[1], 16)
             else:
-                number = self._number(groups)
+                return None
             steps.append((constant, number))
             if constant.fresh:
                 value = 0
@@ -349,6 +353,14 @@ class Code:
                 value &= 0xFFFFFFFF
                 return value - (1 << 32) if value >> 31 else value
             register = groups.get("of") or register
+        return None
+
+    def _load(self, text: bytes, register: bytes) -> tuple[Constant, _Groups] | None:
+        """How an instruction writes a number to a register, if it does."""
+        for pattern, constant in self._constants:
+            form = pattern.fullmatch(text)
+            if form is not None and form["reg"] == register:
+                return constant, form.groupdict()
         return None
 
 

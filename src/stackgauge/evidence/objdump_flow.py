@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from stackgauge.evidence.objdump_code import Act
@@ -70,7 +69,7 @@ def follow(
     *,
     entry: int,
     word: int,
-    falls_into: Callable[[int], bool],
+    after_traps: frozenset[int] = frozenset(),
     whole: bool = True,
 ) -> Stack:
     """Follow a function's stack along all its paths.
@@ -80,11 +79,11 @@ def follow(
         starts: the places where it begins.
         entry: the depth at which a function begins.
         word: bytes that a call pushes.
-        falls_into: tells whether the flow surely comes to an address from the instruction before.
+        after_traps: addresses after a call or a trap, from which the flow may not come to them.
         whole: it begins here, so that a stack pointer from a register not known to hold a copy
             leads to another stack. In a piece of a function the copy may have been made elsewhere.
     """
-    walk = _Walk(acts, entry, word, falls_into, whole)
+    walk = _Walk(acts, entry, word, after_traps, whole)
     for _ in range(_PASSES):
         walk.follow(starts)
         if not walk.misled:
@@ -100,23 +99,28 @@ class _Walk:
         acts: dict[int, Act],
         entry: int,
         word: int,
-        falls_into: Callable[[int], bool],
+        after_traps: frozenset[int],
         whole: bool,
     ) -> None:
         self.order = sorted(acts)
         self.acts = [acts[address] for address in self.order]
         self.entry = entry
         self.word = word
-        self.falls_into = falls_into
         self.whole = whole
-        # Places that the flow does not come to from the instruction before.
-        self.cut: set[int] = set()
+        # Places that a branch goes to, and that the flow may not come to from the one before.
+        targets = {act[1] for act in self.acts if act[0] in (_BRANCH, _JUMP, _CALL)}
+        self.doubtful = {self.index(address) for address in targets & after_traps} - {None}
+        # Those that it surely does not come to from there.
+        self.cut: set[int | None] = set()
 
     def follow(self, starts: list[Place]) -> None:
         count = len(self.acts)
         self.before: list[int | None] = [None] * count
-        self.branched = bytearray(count)
         self.deepened = bytearray(count)
+        self.settled = bytearray(count)
+        # What only doubtful paths lead to is followed when all others have been.
+        self.later: list[tuple[int, int, Copies]] = []
+        self.doubted: set[int] = set()
         self.frame = max(depth for _, depth, _ in starts)
         self.dynamic = False
         self.misled = False
@@ -127,12 +131,23 @@ class _Walk:
         for address, depth, copies in starts:
             self.copies.update(copies)
             self.run(bisect_left(self.order, address), depth, copies)
-        self.deepest = max(
-            (depth for depth in self.before if depth is not None), default=self.entry
-        )
+        self.run_later()
+        known = [depth for depth in self.before if depth is not None]
+        self.deepest = max(known, default=self.entry)
+        # What no path leads to does not change what is known of the others.
+        self.settled = bytearray(depth is not None for depth in self.before)
         for place in range(count):
             if self.before[place] is None:
                 self.run(place, self.guess(place), dict(self.copies))
+                self.run_later()
+
+    def run_later(self) -> None:
+        """Follow the doubtful paths to places that nothing else has led to."""
+        while self.later:
+            place, depth, copies = self.later.pop(0)
+            if self.before[place] is None:
+                self.doubted.add(place)
+                self.run(place, depth, copies)
 
     def index(self, address: int) -> int | None:
         """Where an address stands in the order; None if the function has no such place."""
@@ -179,17 +194,14 @@ class _Walk:
             return depth
         return self.deepest if self.indirect is None else self.indirect
 
-    def arrive(self, place: int, depth: int, origin: int, *, branch: bool) -> bool:
-        """Come again to a place; True to follow the paths from it anew, at this depth."""
-        known = self.before[place]
-        if known is None or known == depth:
-            self.branched[place] |= branch
-            return known is None
-        if self.branched[place] != branch and not self.falls_into(self.order[place]):
+    def arrive(self, place: int, known: int, depth: int, origin: int) -> bool:
+        """Come to a place that is known; True to follow the paths from it anew, at this depth."""
+        if known == depth or self.settled[place]:
+            return False
+        if place in self.doubted:
             # The branch is right: what comes before is a call that does not return.
-            if branch:
-                self.cut.add(place)
-                self.misled = True
+            self.cut.add(place)
+            self.misled = True
             return False
         if depth < known:
             return False
@@ -201,23 +213,24 @@ class _Walk:
 
     def run(self, start: int, depth: int, copies: Copies) -> None:
         """Follow all paths from a place."""
-        acts, before, cut = self.acts, self.before, self.cut
+        acts, before, doubtful = self.acts, self.before, self.doubtful
         count = len(acts)
         frame = self.frame
-        work = [(start, depth, copies, start - 1, True)]
+        work = [(start, depth, copies, start - 1)]
         while work:
-            place, depth, copies, origin, branch = work.pop()
+            place, depth, copies, origin = work.pop()
             limited = False
+            branch = True
             while place < count:
-                if before[place] is None:
-                    if not branch and place in cut:
-                        break
-                elif not self.arrive(place, depth, origin, branch=branch):
+                if not branch and place in doubtful:
+                    if before[place] is None and place not in self.cut:
+                        self.later.append((place, depth, copies))
+                    break
+                known = before[place]
+                if known is not None and not self.arrive(place, known, depth, origin):
                     break
                 before[place] = depth
-                if branch:
-                    self.branched[place] = 1
-                motion, amount, register, source, growth = acts[place]
+                motion, amount, register, _, growth = acts[place]
                 branch = False
                 origin = place
                 if motion == _GROW:
@@ -227,7 +240,7 @@ class _Walk:
                     if target is None:
                         self.exits.append((amount, depth + growth, copies))
                     elif not limited or target > place:
-                        work.append((target, depth + growth, copies, place, True))
+                        work.append((target, depth + growth, copies, place))
                     limited = False
                 elif motion == _JUMP:
                     target = self.index(amount)
@@ -245,7 +258,8 @@ class _Walk:
                 elif motion == _CALL:
                     target = self.index(amount)
                     if target is not None:
-                        work.append((target, depth + self.word, copies, place, True))
+                        work.append((target, depth + self.word, copies, place))
+                        frame = max(frame, depth + self.word)
                 elif motion == _RESTORE:
                     if register in copies:
                         depth = copies[register] + amount
@@ -263,8 +277,7 @@ class _Walk:
                     self.dynamic = True
                 else:
                     depth, copies = self.copy(acts[place], depth, copies)
-                if depth > frame:
-                    frame = depth
+                frame = max(frame, depth)
                 place += 1
         self.frame = frame
 

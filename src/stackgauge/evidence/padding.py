@@ -90,7 +90,8 @@ def code_end(elf: Elf, isa: Isa, start: Addresses, end: Addresses) -> Addresses:
         low = int(np.searchsorted(start, np.uint64(base)))
         high = int(np.searchsorted(start, np.uint64(base + len(data))))
         first = (start[low:high] - np.uint64(base)).astype(np.int64)
-        at = np.minimum((end[low:high] - np.uint64(base)).astype(np.int64), len(data))
+        limit = np.minimum((end[low:high] - np.uint64(base)).astype(np.int64), len(data))
+        at = limit.copy()
         live = np.flatnonzero(at > first)
         for _ in range(_SHORT):
             live = live[(at[live] > first[live]) & allowed[data[at[live] - 1]]]
@@ -100,7 +101,7 @@ def code_end(elf: Elf, isa: Isa, start: Addresses, end: Addresses) -> Addresses:
         for lane in live.tolist():
             code = np.flatnonzero(~allowed[data[first[lane] : at[lane]]])
             at[lane] = first[lane] + (int(code[-1]) + 1 if len(code) else 0)
-        at += -(at - first) % isa.instruction_alignment
+        at = np.minimum(at + -(at - first) % isa.instruction_alignment, limit)
         result[low:high] = np.where(
             at > first, at.astype(np.uint64) + np.uint64(base), end[low:high]
         )

@@ -22,7 +22,9 @@ from stackgauge.fetch.sources import choose_sources, format_sources, read_source
 _UNREACHABLE = re.compile(
     r"could not resolve|temporary failure resolving|could not connect|unable to connect"
     r"|cannot initiate the connection|connection (?:failed|timed out|refused|reset)"
-    r"|network is unreachable|no route to host",
+    r"|network is unreachable|no route to host"
+    # The mirror is being changed: to try again later is all that helps.
+    r"|mirror sync in progress|hash sum mismatch|has unexpected size",
     re.IGNORECASE,
 )
 _NO_SPACE = re.compile(r"no space left on device|don't have enough free space", re.IGNORECASE)

@@ -29,7 +29,8 @@ MODULES = Part("modules", re.compile(r"(?:usr/)?lib/(?:.*/)?modules/.*\.ko(?:\.\
 # Beside a vmlinuz it has one line, which says that the real one is in the -dbg package.
 _SYSTEM_MAP_STUB = 1024
 
-_VERSIONED = r"-[0-9][a-z0-9+.-]*"
+# With a dot, since a flavour may begin with a digit, too: linux-image-4kc-malta.
+_VERSIONED = r"-[0-9]+\.[a-z0-9+.-]*"
 # linux-image-amd64, linux-image-amd64-dbg and the like hold nothing and depend on the newest.
 _KERNEL = re.compile("linux-image" + _VERSIONED)
 # From 7.0 on these hold nothing either, but depend on packages that hold a kernel's pieces.

@@ -69,6 +69,16 @@ class Functions:
         """For each stretch the index of the function that it is part of: its parent or itself."""
         return np.where(self.parent >= 0, self.parent, np.arange(len(self)))
 
+    def addresses(self, elf: Elf, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
+        """Where functions begin, as users know it: in an object, the offset in the section."""
+        start = self.start[rows]
+        if not elf.relocatable:
+            return start
+        offset: NDArray[np.uint64] = start - elf.headers["addr"][self.section[rows]].astype(
+            np.uint64
+        )
+        return offset
+
     def name(self, index: int) -> str:
         """The function's name; empty where it has none."""
         symbol = int(self.symbol[index])

@@ -89,7 +89,8 @@ def list_frames(
 def _choose(
     frames: Frames, minimum: int, match: re.Pattern[str] | None, pieces: bool
 ) -> NDArray[np.intp]:
-    wanted = (_sizes(frames, pieces)[1] >= minimum) | (frames.kind == Kind.UNKNOWN)
+    unknown = frames.kind[frames.functions.routine] == Kind.UNKNOWN
+    wanted = (_sizes(frames, pieces)[1] >= minimum) | unknown
     if not pieces:
         wanted &= frames.functions.parent < 0
     rows = np.flatnonzero(wanted)
@@ -116,15 +117,12 @@ def _named(frames: Frames, rows: NDArray[np.intp], pieces: bool) -> list[FrameRo
     end = functions.end[rows]
     names = _with_bodies(frames, functions.names(rows), start, end)
     sources = source_lines(image.elf, frames.contents, start, end - start)
-    address = start
-    if image.elf.relocatable:
-        address = start - image.elf.headers["addr"][functions.section[rows]].astype(np.uint64)
     kinds = [kind.name.lower() for kind in Kind]
     evidence = [one.name.lower() for one in Evidence]
     least, size = _sizes(frames, pieces)
     proof = frames.pieces.evidence if pieces else frames.evidence
     columns = zip(
-        address.tolist(), size[rows].tolist(), least[rows].tolist(),
+        functions.addresses(image.elf, rows).tolist(), size[rows].tolist(), least[rows].tolist(),
         frames.kind[functions.routine[rows]].tolist(), proof[rows].tolist(), names,
         sources.file, sources.line.tolist(), functions.aliases(rows), strict=True,
     )  # fmt: skip

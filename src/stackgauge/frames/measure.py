@@ -22,13 +22,13 @@ from stackgauge.evidence.table import (
     Peaks,
     Rows,
     deeper,
+    known,
     no_rows,
     peaks,
     sample,
 )
 from stackgauge.evidence.unseen import unseen
 from stackgauge.frames.functions import Functions, find_functions
-from stackgauge.image.arrays import member
 from stackgauge.image.opening import Image
 from stackgauge.image.relocate import relocated
 from stackgauge.image.source import Bytes
@@ -240,15 +240,23 @@ def judge(found: Peaks, routine: NDArray[np.intp], count: int) -> Judged:
 def _settle_rest(work: Measurer, whole: Judged, endless: NDArray[np.bool_]) -> None:
     """Let EHABI say the frames that nothing else does.
 
-    It tells of a function's body and not of each instruction, so it comes last, and speaks only
-    for a function that has an entry of its own, which is at least as deep as what else is known.
+    It tells of a function's body and not of each instruction, so it comes last, and is believed
+    only where it is at least as deep as what else is known: in an entry of the function's own, or
+    where both are the same, in that of a neighbour, since the linker drops an equal one. The range
+    of another entry in a function without a size is that of a neighbour without a name.
     """
     table, functions = work.ehabi, work.functions
     if not len(table):
         return
-    found = judge(work.peaks(table), functions.routine, len(functions))
-    own = member(functions.start, table.start)
-    settles = own & found.settled & ~whole.settled & ~endless & (found.least >= whole.least)
+    row = sample(table, functions.start)
+    first = table.take(np.maximum(row, 0))
+    own = (row >= 0) & known(first)
+    same = (first.depth > 0) & (first.depth == whole.least)
+    own &= (first.start == functions.start) | same | (functions.parent >= 0)
+    found = judge(
+        Peaks(first.depth, first.most, own, first.evidence), functions.routine, len(functions)
+    )
+    settles = found.settled & ~whole.settled & ~endless & (found.least >= whole.least)
     for column in ("least", "most", "settled", "dynamic", "evidence"):
         getattr(whole, column)[settles] = getattr(found, column)[settles]
 

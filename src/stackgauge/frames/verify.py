@@ -105,15 +105,18 @@ def verify(image: Image) -> Verified:
     for one, two in combinations(found, 2):
         both = own & found[one].settled & found[two].settled
         differ = both & (found[one].least != found[two].least)
+        places = np.flatnonzero(differ)
         differences = tuple(
             Difference(
-                address=int(functions.start[index]),
+                address=address,
                 function=functions.name(index),
                 one=int(found[one].least[index]),
                 two=int(found[two].least[index]),
                 cause=causes.of(index, one, two),
             )
-            for index in np.flatnonzero(differ).tolist()
+            for index, address in zip(
+                places.tolist(), functions.addresses(image.elf, places).tolist(), strict=True
+            )
         )
         equal = int(both.sum()) - len(differences)
         agreements.append(Agreement(names[one], names[two], int(both.sum()), equal, differences))

@@ -12,7 +12,7 @@ import numpy as np
 
 from stackgauge.image.elf import EM_PPC64, Elf
 from stackgauge.image.relocate import relocated
-from stackgauge.image.symbols import Symbols
+from stackgauge.image.symbols import STT_FUNC, Symbols
 
 
 def described(elf: Elf, symbols: Symbols) -> Symbols:
@@ -23,7 +23,8 @@ def described(elf: Elf, symbols: Symbols) -> Symbols:
     raw = relocated(elf, table, symbols)
     words = raw[: len(raw) // 8 * 8].view(f"{elf.order}u8").astype(np.uint64)
     offset = symbols.value - np.uint64(table.address)
-    rows = np.flatnonzero((symbols.section == table.index) & (offset // 8 < len(words)))
+    inside = (symbols.section == table.index) & (offset // np.uint64(8) < len(words))
+    rows = np.flatnonzero(inside & (symbols.type == STT_FUNC))
     rows = rows[offset[rows] % np.uint64(8) == 0]
     code = words[(offset[rows] // np.uint64(8)).astype(np.intp)]
     start = elf.headers["addr"][elf.executable].astype(np.uint64)

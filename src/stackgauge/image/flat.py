@@ -9,6 +9,7 @@ import numpy as np
 from stackgauge.errors import InputError
 from stackgauge.image.elf import (
     EM_AARCH64,
+    EM_ARM,
     SHF_ALLOC,
     SHF_EXECINSTR,
     SHT_NOBITS,
@@ -111,6 +112,10 @@ def _first_address(flat: Flat, symbols: Symbols) -> int | None:
     if len(symbols) and int(symbols.value.max()) <= flat.memory:
         return 0
     text, start = symbols.find("_text"), symbols.find("_stext")
+    if text is None and flat.machine == EM_ARM:
+        from stackgauge.image.flat_arm import arm_first_address
+
+        return arm_first_address(flat, symbols)
     if text is None and start and flat.machine == EM_AARCH64:
         # _text begins a segment of 64 KiB, and _stext the next one or this one's code.
         return (start - 1) & ~0xFFFF

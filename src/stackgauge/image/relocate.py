@@ -8,6 +8,7 @@ stands for is taken to be at address 0, where nothing is ever laid out.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,12 @@ from stackgauge.image.elf import (
     EM_386,
     EM_AARCH64,
     EM_ARM,
+    EM_LOONGARCH,
     EM_MIPS,
     EM_PPC,
     EM_PPC64,
+    EM_RISCV,
+    EM_S390,
     EM_X86_64,
     SHT_RELA,
     Elf,
@@ -27,6 +31,22 @@ from stackgauge.image.elf import (
 )
 from stackgauge.image.source import Bytes
 from stackgauge.image.symbols import Symbols
+
+
+class Part(NamedTuple):
+    """A part of a value, and of a field.
+
+    Attributes:
+        drop: lowest bit of the value.
+        bits: how many.
+        low: bit of the field where they go.
+        rounded: whether the value is rounded to what is not dropped, since the rest is signed.
+    """
+
+    drop: int
+    bits: int
+    low: int
+    rounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +60,8 @@ class Relocation:
         low: bit of the field where the value goes.
         bits: how many bits it has there; 0 for the whole field.
         thumb: whether it is the distance of a Thumb branch instead, of ``bits`` bits.
+        parts: where the value goes that stands in several places of the field, instead.
+        sign: whether the value is added to what stands there (1), subtracted (-1), or put (0).
     """
 
     size: int
@@ -48,12 +70,16 @@ class Relocation:
     low: int = 0
     bits: int = 0
     thumb: bool = False
+    parts: tuple[Part, ...] = ()
+    sign: int = 0
 
 
 # By machine and r_type. x86-64 psABI, table 4.9; "ELF for the Arm 64-bit Architecture", 5.7;
 # "ELF for the Arm Architecture" (IHI 0044), 4.6.1;
 # System V ABI, Intel386 supplement, figure 4-4, MIPS supplement, figure 4-11, and PowerPC
-# supplement, figure 4-3; Power Architecture 64-Bit ELF V2 ABI, table 3.9.
+# supplement, figure 4-3; Power Architecture 64-Bit ELF V2 ABI, table 3.9; "ELF ABI s390x
+# Supplement" 1.6, table 3-2; "RISC-V ABIs Specification", "Relocations"; "ELF for the LoongArch
+# Architecture", "Relocations".
 _POWERPC = {
     1: Relocation(4, relative=False),  # R_PPC_ADDR32
     10: Relocation(4, relative=True, drop=2, low=2, bits=24),  # R_PPC_REL24
@@ -62,6 +88,15 @@ _POWERPC = {
     13: Relocation(4, relative=True, drop=2, low=2, bits=14),  # R_PPC_REL14_BRNTAKEN
     26: Relocation(4, relative=True),  # R_PPC_REL32
 }
+# The distances of RISC-V branches and jumps, compressed ones last.
+_RISCV_B = (Part(12, 1, 31), Part(5, 6, 25), Part(1, 4, 8), Part(11, 1, 7))
+_RISCV_J = (Part(20, 1, 31), Part(1, 10, 21), Part(11, 1, 20), Part(12, 8, 12))
+_RISCV_CB = (Part(8, 1, 12), Part(3, 2, 10), Part(6, 2, 5), Part(1, 2, 3), Part(5, 1, 2))
+_RISCV_CJ = (
+    Part(11, 1, 12), Part(4, 1, 11), Part(8, 2, 9), Part(10, 1, 8), Part(6, 1, 7), Part(7, 1, 6),
+    Part(1, 3, 3), Part(5, 1, 2),
+)  # fmt: skip
+_RISCV_CALL = Relocation(8, relative=True, parts=(Part(12, 20, 12, rounded=True), Part(0, 12, 52)))
 _ARM_BRANCH = Relocation(4, relative=True, drop=2, low=0, bits=24)
 _THUMB_BRANCH = Relocation(4, relative=True, bits=25, thumb=True)
 RELOCATIONS: dict[int, dict[int, Relocation]] = {
@@ -106,6 +141,8 @@ RELOCATIONS: dict[int, dict[int, Relocation]] = {
         4: Relocation(4, relative=False, drop=2, low=0, bits=26),  # R_MIPS_26
         10: Relocation(4, relative=True, drop=2, low=0, bits=16),  # R_MIPS_PC16
         18: Relocation(8, relative=False),  # R_MIPS_64
+        60: Relocation(4, relative=True, drop=2, low=0, bits=21),  # R_MIPS_PC21_S2
+        61: Relocation(4, relative=True, drop=2, low=0, bits=26),  # R_MIPS_PC26_S2
         248: Relocation(4, relative=True),  # R_MIPS_PC32
     },
     EM_PPC: _POWERPC,
@@ -114,6 +151,62 @@ RELOCATIONS: dict[int, dict[int, Relocation]] = {
         38: Relocation(8, relative=False),  # R_PPC64_ADDR64
         44: Relocation(8, relative=True),  # R_PPC64_REL64
         116: Relocation(4, relative=True, drop=2, low=2, bits=24),  # R_PPC64_REL24_NOTOC
+    },
+    EM_S390: {
+        4: Relocation(4, relative=False),  # R_390_32
+        5: Relocation(4, relative=True),  # R_390_PC32
+        16: Relocation(2, relative=True, drop=1, bits=16),  # R_390_PC16DBL
+        17: Relocation(2, relative=True, drop=1, bits=16),  # R_390_PLT16DBL
+        19: Relocation(4, relative=True, drop=1, bits=32),  # R_390_PC32DBL
+        20: Relocation(4, relative=True, drop=1, bits=32),  # R_390_PLT32DBL
+        22: Relocation(8, relative=False),  # R_390_64
+        23: Relocation(8, relative=True),  # R_390_PC64
+    },
+    EM_RISCV: {
+        1: Relocation(4, relative=False),  # R_RISCV_32
+        2: Relocation(8, relative=False),  # R_RISCV_64
+        16: Relocation(4, relative=True, parts=_RISCV_B),  # R_RISCV_BRANCH
+        17: Relocation(4, relative=True, parts=_RISCV_J),  # R_RISCV_JAL
+        18: _RISCV_CALL,  # R_RISCV_CALL
+        19: _RISCV_CALL,  # R_RISCV_CALL_PLT
+        33: Relocation(1, relative=False, sign=1),  # R_RISCV_ADD8
+        34: Relocation(2, relative=False, sign=1),  # R_RISCV_ADD16
+        35: Relocation(4, relative=False, sign=1),  # R_RISCV_ADD32
+        36: Relocation(8, relative=False, sign=1),  # R_RISCV_ADD64
+        37: Relocation(1, relative=False, sign=-1),  # R_RISCV_SUB8
+        38: Relocation(2, relative=False, sign=-1),  # R_RISCV_SUB16
+        39: Relocation(4, relative=False, sign=-1),  # R_RISCV_SUB32
+        40: Relocation(8, relative=False, sign=-1),  # R_RISCV_SUB64
+        44: Relocation(2, relative=True, parts=_RISCV_CB),  # R_RISCV_RVC_BRANCH
+        45: Relocation(2, relative=True, parts=_RISCV_CJ),  # R_RISCV_RVC_JUMP
+        52: Relocation(1, relative=False, bits=6, sign=-1),  # R_RISCV_SUB6
+        53: Relocation(1, relative=False, bits=6),  # R_RISCV_SET6
+        54: Relocation(1, relative=False),  # R_RISCV_SET8
+        55: Relocation(2, relative=False),  # R_RISCV_SET16
+        56: Relocation(4, relative=False),  # R_RISCV_SET32
+        57: Relocation(4, relative=True),  # R_RISCV_32_PCREL
+    },
+    EM_LOONGARCH: {
+        1: Relocation(4, relative=False),  # R_LARCH_32
+        2: Relocation(8, relative=False),  # R_LARCH_64
+        47: Relocation(1, relative=False, sign=1),  # R_LARCH_ADD8
+        48: Relocation(2, relative=False, sign=1),  # R_LARCH_ADD16
+        50: Relocation(4, relative=False, sign=1),  # R_LARCH_ADD32
+        51: Relocation(8, relative=False, sign=1),  # R_LARCH_ADD64
+        52: Relocation(1, relative=False, sign=-1),  # R_LARCH_SUB8
+        53: Relocation(2, relative=False, sign=-1),  # R_LARCH_SUB16
+        55: Relocation(4, relative=False, sign=-1),  # R_LARCH_SUB32
+        56: Relocation(8, relative=False, sign=-1),  # R_LARCH_SUB64
+        64: Relocation(4, relative=True, drop=2, low=10, bits=16),  # R_LARCH_B16
+        65: Relocation(4, relative=True, parts=(Part(2, 16, 10), Part(18, 5, 0))),  # R_LARCH_B21
+        66: Relocation(4, relative=True, parts=(Part(2, 16, 10), Part(18, 10, 0))),  # R_LARCH_B26
+        99: Relocation(4, relative=True),  # R_LARCH_32_PCREL
+        105: Relocation(1, relative=False, bits=6, sign=1),  # R_LARCH_ADD6
+        106: Relocation(1, relative=False, bits=6, sign=-1),  # R_LARCH_SUB6
+        109: Relocation(8, relative=True),  # R_LARCH_64_PCREL
+        110: Relocation(  # R_LARCH_CALL36
+            8, relative=True, parts=(Part(18, 20, 5, rounded=True), Part(2, 16, 42))
+        ),
     },
 }
 
@@ -144,10 +237,11 @@ def relocated(elf: Elf, which: str | int | Section, symbols: Symbols) -> Bytes:
     # Loops over the tables, nearly always one, and over the few types of relocation in it.
     for table in tables:
         entries = _entries(elf, symbols, table)
-        for number in np.unique(entries.type).tolist():
-            if number in kinds:
-                rows = entries.take(entries.type == number)
-                _apply(out, elf, section, kinds[number], rows)
+        numbers = [number for number in np.unique(entries.type).tolist() if number in kinds]
+        # What adds to a field comes after what puts something there.
+        for number in sorted(numbers, key=lambda number: abs(kinds[number].sign)):
+            rows = entries.take(entries.type == number)
+            _apply(out, elf, section, kinds[number], rows)
     out.flags.writeable = False
     return out
 
@@ -214,13 +308,25 @@ def _apply(
     value = rows.target + (_addend(field, kind, elf.order) if rows.addend is None else rows.addend)
     if kind.relative:
         value = value - (rows.place + np.uint64(section.address))
+    if kind.sign:
+        value = field + value if kind.sign > 0 else field - value
     if kind.thumb:
         value = _with_thumb_distance(field, value, kind, elf.order)
-    elif kind.bits:
-        mask = np.uint64((1 << kind.bits) - 1)
-        value = (value >> np.uint64(kind.drop)) & mask
-        value = (field & ~(mask << np.uint64(kind.low))) | (value << np.uint64(kind.low))
+    elif kind.parts or kind.bits:
+        value = _put(field, value, kind.parts or (Part(kind.drop, kind.bits, kind.low),))
     fields[rows.place] = value.astype(dtype)
+
+
+def _put(
+    field: NDArray[np.uint64], value: NDArray[np.uint64], parts: tuple[Part, ...]
+) -> NDArray[np.uint64]:
+    """Fields with parts of their values put where they go."""
+    for part in parts:
+        mask = np.uint64((1 << part.bits) - 1)
+        half = np.uint64(1 << part.drop >> 1 if part.rounded else 0)
+        bits = (value + half >> np.uint64(part.drop)) & mask
+        field = (field & ~(mask << np.uint64(part.low))) | (bits << np.uint64(part.low))
+    return field
 
 
 def _addend(field: NDArray[np.uint64], kind: Relocation, order: str) -> NDArray[np.uint64]:

@@ -110,20 +110,19 @@ def follow_copies(
     lane = np.searchsorted(stretches, text.stretch(copies.at))
     restoring = np.searchsorted(stretches, text.stretch(restores.at))
     slot = _slots(len(stretches), restoring, restores, lane, copies, registers)
-    parts = [_far(text, stretches, far, registers)]
+    source = slot[restoring, restores.source]
+    # An instruction that loads other registers along with the stack pointer ends their copies.
+    restored = Rows(
+        restores.at,
+        np.where(source == NOTHING, Effect.LOST, Effect.RESTORE).astype(np.uint8),
+        np.where(source == NOTHING, 0, source).astype(np.uint8),
+        np.where(source == NOTHING, 0, restores.value),
+    )
+    parts = [restored, _far(text, stretches, far, registers)]
     into = slot[lane, copies.into]
     kept = into != NOTHING
     parts.append(_copied(copies.take(kept), into[kept], slot[lane[kept]], registers.sp))
     parts += _ended(copies, near, written, slot, np.searchsorted(stretches, text.stretch(near)))
-    source = slot[restoring, restores.source]
-    parts.append(
-        Rows(
-            restores.at,
-            np.where(source == NOTHING, Effect.LOST, Effect.RESTORE).astype(np.uint8),
-            np.where(source == NOTHING, 0, source).astype(np.uint8),
-            np.where(source == NOTHING, 0, restores.value),
-        )
-    )
     return Rows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

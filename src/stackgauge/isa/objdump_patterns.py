@@ -107,8 +107,10 @@ class Dialect:
             direct branch, text of any other.
         jumps: mnemonics of direct branches that are always taken.
         calls: mnemonics of calls that push a return address.
-        traps: matches instructions (address and text) after which the flow often does not go on,
-            though it may.
+        traps: finds calls and traps, after which the flow may not go on; group: the address that
+            follows (after a delay slot, and after padding).
+        pointers: registers, as the rules name them, that are frame pointers where they hold a copy
+            of the stack pointer: it is from when the frame was not larger than later.
         rules: tried in order on an instruction's text; without a match it does not matter.
         constants: how a number gets into a register.
         grows_up: the stack grows to higher addresses.
@@ -127,6 +129,7 @@ class Dialect:
     jumps: str
     calls: str
     traps: str
+    pointers: str
     rules: tuple[Rule, ...]
     constants: tuple[Constant, ...]
     grows_up: bool
@@ -138,6 +141,7 @@ class Dialect:
     likely: str | None
 
 
+_PADDING = r"(?:data16 |cs )*nop|xchg +%ax,%ax|int3|lea +(?:0x0)?\(%e?[sd]i,|\.\.\."
 # What may follow the operands: a comment, in the way of each architecture.
 _END = r"\s*(?:(?:[#;@!<]|//).*)?"
 _NUMBER = r"(?P<n>-?(?:0x)?[0-9a-f]+)"
@@ -158,6 +162,7 @@ def _dialect(
     jumps: str = _NEVER,
     calls: str = _NEVER,
     traps: str = _NEVER,
+    pointers: str = _NEVER,
     constants: tuple[Constant, ...] = (),
     slots: str | None = None,
     likely: str | None = None,
@@ -177,7 +182,12 @@ def _dialect(
     # "400" keeps what is tried on an instruction short, whatever the line is.
     motion = rf"(?:{motions})[^\n]{{0,400}}"
     other = rf"(?:{stops}|{copies})[^\n]{{0,400}}"
-    address = rf"\n *([0-9a-f]++):[\t ](?:{opcode}[0-9a-f ]++\t)?{bundle}"
+    slot = "" if slots is None else r"\n[^\n]*"
+    # A line of padding, or of an instruction's further bytes.
+    padding = rf"\n(?:[^\t\n]*\t(?:[0-9a-f ]*\n|(?:[0-9a-f ]*\t)?(?:{_PADDING})[^\n]*\n))*+"
+    # These mnemonics read like an instruction's bytes.
+    opcode = rf"(?:(?!(?:add|adc|bc?c?)\t){opcode}[0-9a-f ]++\t)?+"
+    address = rf"\n *([0-9a-f]++):[\t ]{opcode}{bundle}"
     return Dialect(
         name=name,
         formats=formats,
@@ -185,7 +195,8 @@ def _dialect(
         lines=rf"{address}(?:({branches}){target}|({motion}|{other}))",
         jumps=jumps,
         calls=calls,
-        traps=rf"{address}(?:{traps})\b",
+        traps=rf"\t{bundle}(?:{traps})\b[^\n]*{slot}{padding} *([0-9a-f]++):",
+        pointers=pointers,
         rules=tuple(Rule(row[0], row[1] + _END, *row[2:]) for row in rules),
         constants=constants,
         grows_up=grows_up,
@@ -218,6 +229,8 @@ M = Motion
 
 # Prefixes that objdump prints before an x86 mnemonic.
 _X86_PREFIX = r"(?:bnd|notrack|rep[a-z]*|[c-gs]s|data16|rex[.A-Z]*) "
+# Tells quickly that there is no prefix, which is nearly always so.
+_X86_PREFIXED = rf"(?=[bnrc-gs][\w.]*+ [a-z])(?:{_X86_PREFIX})++"
 _X86_IMMEDIATE = rf"\${_NUMBER}"
 _X86_SP = r"%[er]sp"
 _X86_REG = r"%[er](?P<reg>\w+)"
@@ -250,13 +263,14 @@ _X86 = _dialect(
     (M.INDIRECT, r".*jmp.*"),
     (M.DYNAMIC, rf".*[\s,]{_X86_SP}"),
     branches=r"j[a-z]++(?:,p[nt])?|loop[a-z]*|call[lq]?(?=[^\n<]*<[^\n>]*\+0x)"
-    rf"|(?:{_X86_PREFIX})++j[a-z]++",
+    rf"|{_X86_PREFIXED}j[a-z]++",
     jumps=rf"(?:{_X86_PREFIX})*jmp[lq]?",
     calls=r"call[lq]?",
     traps=r"call[lq]?|ud2|ud1|int3",
+    pointers=r"bp",
     target=r"[\t ]++(?:0x)?([0-9a-f]++)(?=[ \n]|$)",
     stops=r"l?ret|iret|sysret|sysexit|l?jmp[lq]?[\t ]++\*"
-    rf"|(?:{_X86_PREFIX})++(?:ret|jmp[lq]?[\t ]++\*)",
+    rf"|{_X86_PREFIXED}(?:ret|jmp[lq]?[\t ]++\*)",
     motions=r"push|pop(?!cnt)|leave|enter|(?:sub|add|lea|and|or|xchg|cmp|mov)[lq]?[\t ]++"
     rf"[^\n,(]*+(?:\([^\n)]*+\))?,[\t ]*{_X86_SP}\b",
     copies=rf"mov[lq]?[\t ]++{_X86_SP},[\t ]*%|lea[lq]?[\t ]++[-0-9a-fx]*\({_X86_SP}\),"
@@ -291,6 +305,7 @@ _ARM64 = _dialect(
     branches=r"b(?:c?\.[a-z]+)?|cbn?z|tbn?z",
     jumps=r"b",
     traps=r"blr?[a-z]*|brk|udf",
+    pointers=r"29",
     stops=r"e?ret|bra?[abz]*\tx",
     copies=r"(?:add|sub|mov)\tx\d+, sp\b",
     motions=r"[a-z]++\tsp,|paci[ab]sp|(?:ld|st)[a-z0-9]*\t[^\n\[]*+\[sp(?:\], #|, #-?\d+\]!)",
@@ -346,6 +361,7 @@ _ARM = _dialect(
     branches=rf"b{_ARM_IF}?(?:\.[nw])?|cbn?z",
     jumps=r"b(?:\.[nw])?",
     traps=rf"blx?{_ARM_IF}?|udf",
+    pointers=r"fp|r7|r11",
     stops=rf"rfe|eret|bx{_ARM_IF}?\t|tb[bh]\t|(?:ldr|add|sub|mov)[a-z.]*\tpc,",
     copies=rf"(?:add|sub|mov)[a-z.]*\t(?:\w+, (?:sp\b|{_ARM_FP}, #)|{_ARM_FP}, #)",
     # The profiler's entry pops what is pushed for it, so both are read as one that moves nothing;
@@ -404,6 +420,7 @@ _M68K = _dialect(
     jumps=r"bra[swl]?|jmp",
     calls=r"bsr[swl]?",
     traps=r"jsr|bsr[swl]?|trap|illegal",
+    pointers=r"%fp",
     stops=r"rt[sedr]|jmp %",
     motions=rf"link|unlk|pea|4ff7 [^\n]*\blea %sp|\w+ [^\n]*(?:{_M68K_PUSH}|{_M68K_POP})"
     r"|(?:add|sub|move|and|lea|ex)\w* [^\n]*,%sp$",
@@ -437,6 +454,7 @@ _MIPS = _dialect(
     branches=r"b(?!al|reak|ad|gezal|ltzal|itswap)[a-z0-9.]*|jc?",
     jumps=r"bc?|jc?",
     traps=r"jal[a-z.]*|bal[a-z]*|break|teq|tne",
+    pointers=r"s8|\$fp",
     stops=r"jrc?[.hb]*\t|jic\t|d?eret",
     # The profiler's entry takes back the 8 bytes that the call's delay slot gives it, so both are
     # read as one that moves nothing; the bytes are the profiler's own.
@@ -472,6 +490,7 @@ _NIOS2 = _dialect(
     branches=r"b(?:r|(?:eq|ne|ge|lt|gt|le)u?)|jmpi",
     jumps=r"br|jmpi",
     traps=r"callr?|trap|break",
+    pointers=r"fp",
     stops=r"[eb]?ret|jmp\t",
     motions=r"[a-z]++\tsp,",
     copies=r"(?:addi|mov)\t\w+,sp\b",
@@ -500,6 +519,7 @@ _OPENRISC = _dialect(
     branches=r"l\.(?:j|bf|bnf)",
     jumps=r"l\.j",
     traps=r"l\.(?:jalr?|trap|sys)",
+    pointers=r"r2",
     stops=r"l\.jr |l\.rfe",
     motions=r"l\.[a-z]++ r1,",
     copies=r"l\.(?:addi|ori?) r\d+,r1,",
@@ -535,6 +555,7 @@ _PARISC = _dialect(
     target=r" (?:[^\n<]*[ ,])?([0-9a-f]++)(?=[ \n]|$)",
     jumps=r"b(?:,l)?(?:,n)?|(?:addi?b|movi?b),tr(?:,n)?",
     traps=r"b,l|b,gate|be,l|bve,l|break",
+    pointers=r"r3",
     stops=r"bve?(?!,l)[ ,]|blr[ ,]|be(?!,l)[ ,]|rfi",
     motions=r"[a-z,*]++ [-\w]++(?:\(\w+\))?(?:,\w+)?,sp$|f?(?:st|ld)[wd],m[ab] [^\n]*\(sp\)",
     copies=r"ldo [-0-9a-f]+\(sp\),|addil L%[-0-9a-f]+,sp,|copy sp,",
@@ -574,6 +595,7 @@ _POWERPC = _dialect(
     branches=r"b(?!l\b|la\b|c?lr|c?ctr|c?ll?a?\b|eq?lrl?\b)[a-z]*[+-]?",
     jumps=r"ba?",
     traps=r"bl|bla|bctrl|blrl|tw[a-z]*|td[a-z]*|trap",
+    pointers=r"r?31",
     stops=r"blr[\t ]*$|h?rfi?d?[\t ]*$|bctr[\t ]*$",
     motions=r"[a-z]++[\t ]++r?1,|st[wd]ux?[\t ]++r?\d+,[\t ]?(?:r?1,|-?\d+\(r?1\))",
     copies=r"l[wd]z?[\t ]++r?\d+,[\t ]?0\(r?1\)|mr[\t ]++r?\d+,[\t ]?r?1[\t ]*$"
@@ -583,9 +605,7 @@ _POWERPC = _dialect(
         _load(rf"li\s+{_PPC_REG},\s?{_NUMBER}"),
         _or(rf"ori\s+{_PPC_REG},\s?{_PPC_OF},\s?{_NUMBER}"),
         _plus(rf"addi\s+{_PPC_REG},\s?{_PPC_OF},\s?{_NUMBER}"),
-        _constant(
-            rf"addis\s+{_PPC_REG},\s?{_PPC_OF},\s?{_NUMBER}", lambda old, n: old + (n << 16)
-        ),
+        _constant(rf"addis\s+{_PPC_REG},\s?{_PPC_OF},\s?{_NUMBER}", lambda old, n: old + (n << 16)),
     ),
     alignment=16,
 )
@@ -612,6 +632,7 @@ _S390 = _dialect(
     branches=r"j[a-z]*|br[cx][a-z]*|c[a-z]*j[a-z]*",
     jumps=r"jg?",
     traps=r"bras|brasl|basr|bas|jas|jasl|.long",
+    pointers=r"%r11",
     stops=r"br\t|lpsw",
     motions=r"[a-z]++\t%r15,|lmg?\t%r\d+, ?%r15,",
     copies=r"lg?r\t%r\d+, ?%r15[\t ]*$|lay?\t%r\d+, ?-?\d+\(%r15\)",
@@ -676,6 +697,7 @@ _RISCV = _dialect(
     branches=r"(?:c\.)?b(?:eq|ne|lt|ge|gt|le)u?z?|(?:c\.)?j",
     jumps=r"(?:c\.)?j",
     traps=r"jalr?|call|ebreak|unimp",
+    pointers=r"s0|fp",
     stops=r"ret|(?:c\.)?jr\t|[msu]ret",
     motions=r"[a-z0-9.]++\tsp,",
     copies=r"(?:addi?|mv|c\.addi4spn|c\.mv)\t\w+,[\t ]?sp\b",
@@ -708,6 +730,7 @@ _LOONGARCH = _dialect(
     target=r"[\t ][^\n#]*# *(?:0x)?([0-9a-f]++)(?= <|$)",
     jumps=r"b",
     traps=r"bl|jirl|break|syscall",
+    pointers=r"\$?fp",
     stops=r"ret\b|jr[\t ]|jirl[\t ]++\$?(?:zero|r0),|ertn",
     motions=r"[a-z0-9.]++[\t ]++\$?sp,",
     copies=r"(?:addi\.[wd]|move|or)[\t ]++\$?\w+,[\t ]*\$?sp\b",
@@ -757,7 +780,7 @@ _SH64 = _dialect(
 _NAMES = (
     (r"x86(?:_64)?|i[3-6]86|amd64", _X86),
     (r"aarch64|arm64|aarch64_be", _ARM64),
-    (r"arm(?!64).*", _ARM),
+    (r"arm(?:v[4-8].*|eb|el|hf)?", _ARM),
     (r"m68k", _M68K),
     (r"mips.*", _MIPS),
     (r"nios2", _NIOS2),

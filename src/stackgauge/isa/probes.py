@@ -13,6 +13,7 @@ from stackgauge.isa.words import Indices
 
 # Where such a loop begins and ends, in words from the instruction that takes a page.
 _BEGINS_BEFORE, _ENDS_AFTER = 2, 4
+_LONGEST = _BEGINS_BEFORE + _ENDS_AFTER
 
 
 def loops(
@@ -28,13 +29,15 @@ def loops(
     Returns:
         Of each loop the place in ``taking`` and the place in ``branches``.
     """
-    if not len(taking):
-        return taking, taking
-    turn = np.minimum(np.searchsorted(taking, targets), len(taking) - 1)
-    away = taking[turn]
-    back = (away >= targets) & (away - targets <= _BEGINS_BEFORE)
-    back &= (branches > away) & (branches - away <= _ENDS_AFTER)
-    found = np.flatnonzero(back)
+    # Very few branches go back so little.
+    back = np.flatnonzero((branches >= targets) & (branches - targets <= _LONGEST))
+    if not len(taking) or not len(back):
+        return taking[:0], back[:0]
+    turn = np.minimum(np.searchsorted(taking, targets[back]), len(taking) - 1)
+    begin, away, end = targets[back], taking[turn], branches[back]
+    around = (away >= begin) & (away - begin <= _BEGINS_BEFORE)
+    around &= (end > away) & (end - away <= _ENDS_AFTER)
+    turn, back = turn[around], back[around]
     # Of several branches around one instruction, the first.
-    found = found[np.unique(turn[found], return_index=True)[1]]
-    return turn[found], found
+    first = np.flatnonzero(np.diff(turn, prepend=-1))
+    return turn[first], back[first]

@@ -28,6 +28,13 @@ MOST_FOLLOWED = 20_000
 # The target of an edge that names none.
 NOWHERE = -(1 << 60)
 
+# How many bytes of NOPs align a branch's target at most.
+_PADDING = 60
+
+# By Flow, after what the next instruction is not reached.
+_LEAVES = np.zeros(len(Flow), bool)
+_LEAVES[[Flow.JUMP, Flow.STOP, Flow.INDIRECT]] = True
+
 
 class Edges(NamedTuple):
     """Instructions that end or redirect the flow; columns, ascending.
@@ -47,6 +54,25 @@ class Edges(NamedTuple):
     def take(self, which: NDArray[np.bool_]) -> Edges:
         """Those of a mask."""
         return Edges(self.at[which], self.end[which], self.flow[which], self.target[which])
+
+
+def past_padding(text: Text, edges: Edges, padding: tuple[int, ...]) -> None:
+    """Make traps end after the NOPs that align what follows them, if there are any.
+
+    What follows is then as a rule the target of a branch, and known not to come after the trap.
+
+    Args:
+        text: the code.
+        edges: ``end`` is changed.
+        padding: words that NOPs consist of.
+    """
+    traps = np.flatnonzero(edges.flow == Flow.TRAP)
+    limit = text.end[text.stretch(edges.at[traps])]
+    for _ in range(_PADDING // text.size):
+        live = edges.end[traps] < limit
+        live[live] = np.isin(text.words[edges.end[traps[live]]], padding)
+        traps, limit = traps[live], limit[live]
+        edges.end[traps] += 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +155,10 @@ def _add_moves(
     into_sp, from_sp = copies.into == sp, copies.source == sp
     added, restores = copies.take(into_sp & from_sp), copies.take(into_sp & ~from_sp)
     far = copies.take(from_sp & ~into_sp)
-    moves = language.written(fetched) >> np.uint32(sp) & np.uint32(1) != 0
-    sites = at[moves & ~np.isin(at, copies.at)]
+    rest = np.ones(len(at), bool)
+    rest[np.searchsorted(at, copies.at)] = False
+    moves = language.written(fetched[rest]) >> np.uint32(sp) & np.uint32(1) != 0
+    sites = at[rest][moves]
     words = np.zeros(len(text.words), fetched.dtype)
     written = np.zeros(len(text.words), np.uint32)
     near = code.near(np.append(restores.at, sites[:MOST_FOLLOWED]))
@@ -172,7 +200,7 @@ def _begins(text: Text, edges: Edges) -> NDArray[np.bool_]:
     """Which words control can come to from elsewhere than from the word before, (n + 1,)."""
     begins = np.zeros(len(text.words) + 1, bool)
     begins[edges.target[(edges.target >= 0) & (edges.target < len(begins))]] = True
-    leaves = np.isin(edges.flow, (Flow.JUMP, Flow.STOP, Flow.INDIRECT))
+    leaves = _LEAVES[edges.flow]
     begins[np.minimum(edges.end[leaves], len(text.words))] = True
     begins[text.begin] = True
     return begins

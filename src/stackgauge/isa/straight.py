@@ -133,7 +133,7 @@ def follow_sites(
             rows.append((at, Effect.RESTORE, made[1], made[0]))
         else:
             rows.append((at, Effect.LOST, 0, 0))
-    return _rows(rows)
+    return rows_of(rows)
 
 
 def follow_probes(line: Line, at: NDArray[np.intp], limit: NDArray[np.intp]) -> Rows:
@@ -152,10 +152,11 @@ def follow_probes(line: Line, at: NDArray[np.intp], limit: NDArray[np.intp]) -> 
             rows.append((here, Effect.ADD, above, 0))
         else:
             rows.append((here, Effect.DYNAMIC, NO_AMOUNT, 0))
-    return _rows(rows)
+    return rows_of(rows)
 
 
-def _rows(rows: list[tuple[int, int, int, int]]) -> Rows:
+def rows_of(rows: list[tuple[int, int, int, int]]) -> Rows:
+    """Columns of instructions, effects, values and registers."""
     at, effect, value, source = np.array(rows, np.int64).reshape(-1, 4).T
     return Rows(at, effect.astype(np.uint8), value, source)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Iterator
+
+import numpy as np
 
 from stackgauge.errors import InputError
-from stackgauge.image.elf import Elf
+from stackgauge.image.elf import SHF_ALLOC, SHF_EXECINSTR, Elf
 from stackgauge.image.source import map_file
 
 # kernel/configs.c puts the compressed configuration between these (CONFIG_IKCONFIG).
@@ -42,14 +45,25 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, str]:
     return options
 
 
+def constants(elf: Elf) -> Iterator[bytes]:
+    """The read-only data of an image; all of its data where no section says which that is."""
+    headers = elf.headers
+    named = elf.section(".rodata")
+    data = (headers["flags"] & SHF_ALLOC != 0) & (headers["flags"] & SHF_EXECINSTR == 0)
+    for index in [named.index] if named else np.flatnonzero(data).tolist():
+        yield elf.contents(index).tobytes()
+
+
 def embedded_config(elf: Elf) -> dict[str, str] | None:
     """The configuration inside an image built with CONFIG_IKCONFIG, else None."""
-    raw = elf.contents(".rodata").tobytes()
-    at = raw.find(_BEGIN)
-    if at < 0:
-        return None
-    try:
-        text = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(raw[at + len(_BEGIN) :], _LARGEST)
-    except zlib.error:
-        return None
-    return parse_config(text.decode("utf-8", "replace")) or None
+    for raw in constants(elf):
+        at = raw.find(_BEGIN)
+        if at < 0:
+            continue
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        try:
+            text = unpacker.decompress(memoryview(raw)[at + len(_BEGIN) :], _LARGEST)
+        except zlib.error:
+            return None
+        return parse_config(text.decode("utf-8", "replace")) or None
+    return None

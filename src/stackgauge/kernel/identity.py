@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from stackgauge.image.elf import SHT_NOTE, Elf
 from stackgauge.image.opening import Image
-from stackgauge.kernel.config import embedded_config
+from stackgauge.kernel.config import constants, embedded_config
 from stackgauge.kernel.thread_size import from_config, from_symbols
 
 # init/version.c: "Linux version RELEASE (user@host) (COMPILER, LINKER) #1 SMP ...".
-_BANNER = re.compile(rb"Linux version (\S+) \([^)\n]*\) \((.+)\) #")
+_BANNER_BEGIN = b"Linux version "
+_BANNER = re.compile(rb"Linux version (\S{1,200}) \(.{0,200}?\) \((.{1,500})\) #")
 
 # A banner is one line; this many bytes hold the longest.
 _BANNER_BYTES = 1024
 
+# The linker follows the compiler after a comma outside of its parentheses.
+_LINKER = re.compile(r", (?=[^,(]*\b(?:ld|LLD)\b)")
+
 _NT_GNU_BUILD_ID = 3
+
+# The longest hash that a linker makes (``--build-id=0x...`` may give any).
+_LONGEST_ID = 64
 
 
 @dataclass(frozen=True)
@@ -75,20 +84,20 @@ def identify(
 
 def _banner(image: Image) -> tuple[str | None, str | None]:
     """Version and compiler from ``linux_banner``, by its symbol or by its text."""
+    for raw in _banner_places(image):
+        at = raw.find(_BANNER_BEGIN)
+        found = _BANNER.match(raw, at) if at >= 0 else None
+        if found:
+            version, compiler = (part.decode("utf-8", "replace") for part in found.groups())
+            return version, _LINKER.split(compiler)[0]
+    return None, None
+
+
+def _banner_places(image: Image) -> Iterator[bytes]:
     address = image.symbols.find("linux_banner")
-    raw = b""
     if address is not None:
-        raw = image.elf.at_addresses(address, address + _BANNER_BYTES).tobytes()
-    found = _BANNER.search(raw)
-    if not found:
-        text = image.elf.contents(".rodata").tobytes()
-        at = text.find(b"Linux version ")
-        found = _BANNER.search(text, at, at + _BANNER_BYTES) if at >= 0 else None
-    if not found:
-        return None, None
-    version, compiler = (part.decode("utf-8", "replace") for part in found.groups())
-    # The linker follows the compiler after a comma outside of its parentheses.
-    return version, re.split(r", (?=GNU ld|LLD|ld)", compiler)[0]
+        yield image.elf.at_addresses(address, address + _BANNER_BYTES).tobytes()
+    yield from constants(image.elf)
 
 
 def _vermagic(elf: Elf) -> str | None:
@@ -105,14 +114,14 @@ def _comment(elf: Elf) -> str | None:
 
 def build_id(elf: Elf) -> str | None:
     """The GNU build id (System V ABI, note sections; the linker's ``--build-id``), in hex."""
+    order: Literal["little", "big"] = "little" if elf.order == "<" else "big"
+    size, kind = (4).to_bytes(4, order), _NT_GNU_BUILD_ID.to_bytes(4, order)
+    note = re.compile(size + b"(....)" + kind + b"GNU\0", re.DOTALL)
     for index in np.flatnonzero(elf.headers["type"] == SHT_NOTE).tolist():
         raw = elf.contents(index).tobytes()
-        at = 0
-        while at + 12 <= len(raw):
-            name_size, size, kind = np.frombuffer(raw, elf.order + "u4", 3, at).tolist()
-            name_at = at + 12
-            at = name_at + (name_size + 3 & ~3)
-            description, at = raw[at : at + size], at + (size + 3 & ~3)
-            if kind == _NT_GNU_BUILD_ID and raw[name_at : name_at + 4] == b"GNU\0":
-                return description.hex()
+        # Notes are aligned, so that what is found elsewhere is none.
+        for found in note.finditer(raw):
+            length = int.from_bytes(found[1], order)
+            if found.start() % 4 == 0 and 0 < length <= _LONGEST_ID:
+                return raw[found.end() : found.end() + length].hex()
     return None

@@ -1,8 +1,8 @@
 """Control flow that stands in the kernel's tables instead of in its code.
 
 A faulting instruction goes to its fixup (``__ex_table``, arch/*/include/asm/extable.h), a static
-branch is a NOP that may become a jump (``__jump_table``, include/linux/jump_label.h), and an x86
-or arm64 instruction may be replaced at boot (``.altinstructions``, asm/alternative.h).
+branch is a NOP that may become a jump (``__jump_table``, include/linux/jump_label.h), and
+instructions may be replaced at boot (``.altinstructions``, asm/alternative.h).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.image.elf import EM_386, EM_AARCH64, EM_X86_64, Elf, Section
+from stackgauge.image.elf import EM_386, EM_AARCH64, EM_RISCV, EM_X86_64, Elf, Section
 from stackgauge.image.source import Bytes
 from stackgauge.image.symbols import Symbols
 
@@ -153,14 +153,17 @@ _ALTERNATIVES = ((14, 13), (12, 11), (13, 11))
 
 
 def replacements(elf: Elf, contents: Contents) -> Replacements:
-    """The alternatives of an x86 or arm64 image; none elsewhere."""
-    raw, table = contents(".altinstructions"), elf.section(".altinstructions")
+    """The alternatives of an x86, arm64 or RISC-V image; none elsewhere."""
+    name = ".alternative" if elf.machine == EM_RISCV else ".altinstructions"
+    raw, table = contents(name), elf.section(name)
     if table is None or not len(raw):
         return NO_REPLACEMENTS
     if elf.machine in (EM_X86_64, EM_386):
         return _x86_replacements(elf, raw, table)
     if elf.machine == EM_AARCH64:
         return _arm64_callbacks(elf, raw, table)
+    if elf.machine == EM_RISCV:
+        return _riscv_replacements(elf, raw, table)
     return NO_REPLACEMENTS
 
 
@@ -192,3 +195,19 @@ def _arm64_callbacks(elf: Elf, raw: Bytes, table: Section) -> Replacements:
     callback = raw.reshape(-1, size)[:, length_at] == 0
     site = _self_relative(elf, raw, table.address, size, 1)[callback, 0]
     return Replacements(site, site, site)
+
+
+def _riscv_replacements(elf: Elf, raw: Bytes, table: Section) -> Replacements:
+    """Struct alt_entry of arch/riscv/include/asm/alternative.h, since 6.3.
+
+    The replacements stand behind the functions of each source file; many a one is a jump.
+    """
+    size, length_at = 16, 10
+    if len(raw) % size:
+        return NO_REPLACEMENTS
+    words = _self_relative(elf, raw, table.address, size, 2)
+    lengths = raw.view(elf.order + "u2").reshape(-1, size // 2)[:, length_at // 2]
+    # Code that runs before the kernel is mapped (``.init.pi``) may lie among data.
+    sound = _in_code(elf, words.reshape(-1)).reshape(-1, 2).all(axis=1)
+    site, start = words[sound].T
+    return Replacements(site, start, start + lengths[sound])

@@ -30,14 +30,24 @@ def from_config(architecture: str, config: dict[str, str]) -> int | None:
         config: options without ``CONFIG_``.
     """
     if "THREAD_SHIFT" in config:  # powerpc: arch/powerpc/include/asm/thread_info.h
-        return 1 << int(config["THREAD_SHIFT"])
+        return _power(1, config["THREAD_SHIFT"])
     kasan = 1 if "KASAN" in config or "KMSAN" in config else 0
     if architecture == "x86_64":  # arch/x86/include/asm/page_64_types.h
         return 4096 << (2 + kasan)
     if architecture == "arm64":  # arch/arm64/include/asm/memory.h
-        shift = 14 + kasan
-        page = int(config.get("ARM64_PAGE_SHIFT", config.get("PAGE_SHIFT", "12")))
-        return 1 << (max(shift, page) if "VMAP_STACK" in config else shift)
+        size = 1 << 14 + kasan
+        page = _power(1, config.get("ARM64_PAGE_SHIFT", config.get("PAGE_SHIFT", "12")))
+        if "VMAP_STACK" not in config:
+            return size
+        return max(size, page) if page else None
     if "THREAD_SIZE_ORDER" in config:  # riscv: arch/riscv/include/asm/thread_info.h
-        return 4096 << int(config["THREAD_SIZE_ORDER"])
+        return _power(4096, config["THREAD_SIZE_ORDER"])
     return None
+
+
+def _power(unit: int, exponent: str) -> int | None:
+    """``unit`` times two to the power that an option gives; None where no stack has that size."""
+    if not (exponent.isascii() and exponent.isdigit() and len(exponent) < 3):
+        return None
+    size = unit << int(exponent)
+    return size if _plausible(size) else None

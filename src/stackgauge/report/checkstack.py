@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TextIO
 
+from stackgauge.report.text import printable
+
 # The script pads a line's beginning to this column with tabs.
 _COLUMN = 56
 _TAB = 8
+
+# How many functions a note names.
+_NAMED = 5
 
 
 def write_checkstack(
@@ -40,11 +45,23 @@ def write_checkstack(
     large.sort(key=lambda row: -size[row])
     for row in large:
         where = f"0x{address[row]:0{bits // 4}x}"
-        start = f"{where} {_plain(function[row])} [{_plain(object_name[row])}]:"
+        start = f"{where} {printable(function[row])} [{printable(object_name[row])}]:"
         padding = "\t" * -(-(_COLUMN - len(start)) // _TAB)
         stream.write(f"{start}{padding}{size[row]}\n")
 
 
-def _plain(name: str) -> str:
-    """A name without what would disturb a terminal or a line; names come from untrusted files."""
-    return name if name.isprintable() else name.encode("ascii", "backslashreplace").decode()
+def note_least(stream: TextIO, names: Sequence[str], functions: int) -> None:
+    """Name the functions whose figures are no upper limit, which the lines have no place for.
+
+    Args:
+        stream: where to; not that of the lines.
+        names: theirs.
+        functions: how many functions there are.
+    """
+    if names:
+        more = ", ..." if len(names) > _NAMED else ""
+        stream.write(
+            f"stackgauge: {len(names)} of {functions} functions have a dynamic stack, "
+            f"or one that the code does not tell; their figures are the least: "
+            f"{', '.join(map(printable, names[:_NAMED]))}{more}\n"
+        )

@@ -16,6 +16,6 @@ def write_csv(out: TextIO, columns: Sequence[str], rows: Iterable[Sequence[objec
 
 
 def write_json(out: TextIO, schema: str, facts: Mapping[str, object]) -> None:
-    """One object whose first member names its schema and version."""
-    json.dump({"schema": schema, **facts}, out, ensure_ascii=False, separators=(",", ":"))
+    """One object whose first member names its schema and version; ASCII, whatever names hold."""
+    json.dump({"schema": schema, **facts}, out, separators=(",", ":"))
     out.write("\n")

@@ -13,7 +13,7 @@ from stackgauge.report.text import printable, write_table
 if TYPE_CHECKING:
     from stackgauge.frames.listing import FrameRow
     from stackgauge.frames.summary import Summary
-    from stackgauge.frames.verify import Verified
+    from stackgauge.frames.verify import Agreement, Verified
     from stackgauge.kernel.identity import Identity
 
 SCHEMA = "stackgauge.frames/1"
@@ -76,6 +76,10 @@ def frames_text(out: TextIO, rows: Sequence[FrameRow]) -> None:
     write_table(out, columns, cells, right={"frame"})
 
 
+def _name(row: FrameRow) -> str:
+    return row.function or f"(no symbol at {row.address:#x})"
+
+
 def _bytes(row: FrameRow) -> str:
     """The frame as people read it: a range, a least value, or what is not known."""
     if row.frame is None:
@@ -109,11 +113,11 @@ def summary_text(out: TextIO, summary: Summary) -> None:
     if not summary.largest:
         return
     top = summary.largest[-1]
-    out.write(f"largest frame: {top.frame} bytes, {printable(top.function)}\n\n")
+    out.write(f"largest frame: {top.frame} bytes, {printable(_name(top))}\n\n")
     write_table(
         out,
         ["frame", "function", "module"],
-        [[str(row.frame), row.function, row.module] for row in summary.largest],
+        [[str(row.frame), _name(row), row.module] for row in summary.largest],
         right={"frame"},
     )
     out.write("\n")
@@ -129,42 +133,50 @@ def summary_text(out: TextIO, summary: Summary) -> None:
     )
 
 
-def verified_text(out: TextIO, verified: Verified) -> None:
+def verified_text(out: TextIO, images: Sequence[tuple[str, Verified]]) -> None:
     """What each kind of evidence settles, how they agree, and each difference's cause."""
-    out.write(f"{verified.functions} functions\n")
-    for kind, count in verified.settled.items():
-        out.write(f"  {kind} settles {count}\n")
-    for agreement in verified.agreements:
-        one, two = agreement.one, agreement.two
-        out.write(f"\n{one} and {two}: {agreement.equal} of {agreement.compared} equal\n")
-        causes = Counter(difference.cause for difference in agreement.differences)
-        for cause, count in causes.most_common():
-            out.write(f"  {count} differ: {cause}\n")
-        if agreement.differences:
-            out.write("\n")
-            write_table(
-                out,
-                ["address", one, two, "function", "cause"],
-                [
-                    [hex(row.address), str(row.one), str(row.two), row.function, row.cause]
-                    for row in agreement.differences
-                ],
-                right={one, two},
-            )
+    for place, (name, verified) in enumerate(images):
+        out.write("\n" if place else "")
+        out.write(f"{printable(name)}: {verified.functions} functions\n")
+        for kind, count in verified.settled.items():
+            out.write(f"  {kind} settles {count}\n")
+        for agreement in verified.agreements:
+            _agreement_text(out, agreement)
 
 
-def verified_json(out: TextIO, verified: Verified) -> None:
-    """The same as an object of schema VERIFY_SCHEMA."""
-    write_json(out, VERIFY_SCHEMA, asdict(verified))
+def _agreement_text(out: TextIO, agreement: Agreement) -> None:
+    one, two = agreement.one, agreement.two
+    out.write(f"\n{one} and {two}: {agreement.equal} of {agreement.compared} equal\n")
+    causes = Counter(difference.cause for difference in agreement.differences)
+    for cause, count in causes.most_common():
+        out.write(f"  {count} differ: {cause}\n")
+    if agreement.differences:
+        out.write("\n")
+        write_table(
+            out,
+            ["address", one, two, "function", "cause"],
+            [
+                [hex(row.address), str(row.one), str(row.two), row.function, row.cause]
+                for row in agreement.differences
+            ],
+            right={one, two},
+        )
 
 
-def verified_csv(out: TextIO, verified: Verified) -> None:
+def verified_json(out: TextIO, images: Sequence[tuple[str, Verified]]) -> None:
+    """An object of schema VERIFY_SCHEMA with a member ``images``, one object an image."""
+    facts = [{"image": name, **asdict(verified)} for name, verified in images]
+    write_json(out, VERIFY_SCHEMA, {"images": facts})
+
+
+def verified_csv(out: TextIO, images: Sequence[tuple[str, Verified]]) -> None:
     """A line for each difference."""
     write_csv(
         out,
-        ("one", "two", "address", "function", "one_bytes", "two_bytes", "cause"),
+        ("image", "one", "two", "address", "function", "one_bytes", "two_bytes", "cause"),
         (
             (
+                name,
                 agreement.one,
                 agreement.two,
                 hex(row.address),
@@ -173,6 +185,7 @@ def verified_csv(out: TextIO, verified: Verified) -> None:
                 row.two,
                 row.cause,
             )
+            for name, verified in images
             for agreement in verified.agreements
             for row in agreement.differences
         ),

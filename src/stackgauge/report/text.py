@@ -28,10 +28,12 @@ def write_table(
 
 
 def printable(text: str) -> str:
-    """The text without control characters: names come from untrusted files."""
+    """The text with control characters as escapes: names come from untrusted files."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def _plain_table(
@@ -40,14 +42,13 @@ def _plain_table(
     rows: Sequence[Sequence[str]],
     right: frozenset[str] | set[str],
 ) -> None:
-    lines = [list(columns), *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    justify = [str.rjust if name in right else str.ljust for name in columns]
-    for line in lines:
-        cells = (
-            place(cell, width) for place, cell, width in zip(justify, line, widths, strict=True)
-        )
-        out.write("  ".join(cells).rstrip() + "\n")
+    lines = [tuple(columns), *(tuple(map(printable, row)) for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    form = "  ".join(
+        f"%{'' if name in right else '-'}{width}s"
+        for name, width in zip(columns, widths, strict=True)
+    )
+    out.write("".join([(form % line).rstrip() + "\n" for line in lines]))
 
 
 def _rich_table(

@@ -6,6 +6,64 @@ extern void assembly_sink(unsigned long value);
 #define THREE_DEEP "pushq %1\n\tpushq %1\n\tpushq %1\n\tpopq %0\n\tpopq %0\n\tpopq %0"
 #define MOVE_BY_IMMEDIATE "subq $32, %%rsp\n\tmovq %1, (%%rsp)\n\tmovq (%%rsp), %0\n\taddq $32, %%rsp"
 #define MOVE_BY_LEA "leaq -40(%%rsp), %%rsp\n\tmovq %1, %0\n\tleaq 40(%%rsp), %%rsp"
+#elif defined(__arm__)
+#define READ_FLAGS "push {r0}\n\tmov %0, sp\n\tadd sp, sp, #4"
+#define THREE_DEEP "push {%1}\n\tpush {%1}\n\tpush {%1}\n\tpop {%0}\n\tpop {%0}\n\tpop {%0}"
+#define MOVE_BY_IMMEDIATE "sub sp, sp, #32\n\tstr %1, [sp]\n\tldr %0, [sp]\n\tadd sp, sp, #32"
+#define MOVE_BY_LEA "sub sp, sp, #4096\n\tmov %0, %1\n\tadd sp, sp, #4096"
+#elif defined(__mips__)
+#if defined(__mips64)
+#define MOVE_SP(bytes) "daddiu $sp, $sp, " #bytes "\n\t"
+#define MINUS_4096 "li $1, 4096\n\tdsubu $sp, $sp, $1\n\t"
+#define PLUS_4096 "\n\tdaddu $sp, $sp, $1"
+#else
+#define MOVE_SP(bytes) "addiu $sp, $sp, " #bytes "\n\t"
+#define MINUS_4096 "li $1, 4096\n\tsubu $sp, $sp, $1\n\t"
+#define PLUS_4096 "\n\taddu $sp, $sp, $1"
+#endif
+#define READ_FLAGS MOVE_SP(-16) "sw $0, 0($sp)\n\tlw %0, 0($sp)\n\t" MOVE_SP(16)
+#define THREE_DEEP                                                                     \
+	MOVE_SP(-16) MOVE_SP(-16) MOVE_SP(-16) "sw %1, 0($sp)\n\tlw %0, 0($sp)\n\t" \
+	MOVE_SP(16) MOVE_SP(16) MOVE_SP(16)
+#define MOVE_BY_IMMEDIATE MOVE_SP(-32) "sw %1, 0($sp)\n\tlw %0, 0($sp)\n\t" MOVE_SP(32)
+#define MOVE_BY_LEA ".set push\n\t.set noat\n\t" MINUS_4096 "move %0, %1" PLUS_4096 "\n\t.set pop"
+#elif defined(__powerpc__)
+#if defined(__powerpc64__)
+#define STORE_UPDATE "stdu"
+#else
+#define STORE_UPDATE "stwu"
+#endif
+#define TAKE(bytes) STORE_UPDATE " 1, -" #bytes "(1)\n\t"
+#define GIVE(bytes) "\n\taddi 1, 1, " #bytes
+#define READ_FLAGS TAKE(16) "mfcr %0" GIVE(16)
+#define THREE_DEEP TAKE(16) TAKE(16) TAKE(16) "mr %0, %1" GIVE(16) GIVE(16) GIVE(16)
+#define MOVE_BY_IMMEDIATE TAKE(32) "mr %0, %1" GIVE(32)
+#define MOVE_BY_LEA "li %0, -4096\n\t" STORE_UPDATE "x 1, 1, %0\n\tmr %0, %1" GIVE(4096)
+#elif defined(__s390x__)
+#define READ_FLAGS "aghi %%r15, -16\n\tipm %0\n\taghi %%r15, 16"
+#define THREE_DEEP                                                                        \
+	"lay %%r15, -16(%%r15)\n\tagfi %%r15, -16\n\taghik %%r15, %%r15, -16\n\tlgr %0, %1\n\t" \
+	"la %%r15, 16(%%r15)\n\talgfi %%r15, 16\n\tlay %%r15, 16(%%r15)"
+#define MOVE_BY_IMMEDIATE "slgfi %%r15, 32\n\tlgr %0, %1\n\taghi %%r15, 32"
+#define MOVE_BY_LEA "lghi %0, 4096\n\tsgr %%r15, %0\n\tlgr %0, %1\n\tlay %%r15, 4096(%%r15)"
+#elif defined(__riscv)
+#define MOVE_SP(bytes) "addi sp, sp, " #bytes "\n\t"
+#define READ_FLAGS MOVE_SP(-16) "sw zero, 0(sp)\n\tlw %0, 0(sp)\n\t" MOVE_SP(16)
+#define THREE_DEEP                                                     \
+	MOVE_SP(-16) MOVE_SP(-16) MOVE_SP(-16) "mv %0, %1\n\t" MOVE_SP(16) \
+	MOVE_SP(16) MOVE_SP(16)
+#define MOVE_BY_IMMEDIATE MOVE_SP(-32) "mv %0, %1\n\t" MOVE_SP(32)
+#define MOVE_BY_LEA "lui %0, 1\n\tsub sp, sp, %0\n\tlui %0, 1\n\tadd sp, sp, %0\n\tmv %0, %1"
+#elif defined(__loongarch__)
+#define MOVE_SP(bytes) "addi.d $sp, $sp, " #bytes "\n\t"
+#define READ_FLAGS MOVE_SP(-16) "st.w $zero, $sp, 0\n\tld.w %0, $sp, 0\n\t" MOVE_SP(16)
+#define THREE_DEEP                                                       \
+	MOVE_SP(-16) MOVE_SP(-16) MOVE_SP(-16) "move %0, %1\n\t" MOVE_SP(16) \
+	MOVE_SP(16) MOVE_SP(16)
+#define MOVE_BY_IMMEDIATE MOVE_SP(-32) "move %0, %1\n\t" MOVE_SP(32)
+#define MOVE_BY_LEA                                                                   \
+	"lu12i.w %0, 1\n\tsub.d $sp, $sp, %0\n\tlu12i.w %0, 1\n\tadd.d $sp, $sp, %0\n\t" \
+	"move %0, %1"
 #else
 #define READ_FLAGS "str xzr, [sp, #-16]!\n\tldr %0, [sp], #16"
 #define THREE_DEEP                                                                    \

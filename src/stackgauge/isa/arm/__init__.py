@@ -6,7 +6,8 @@ from functools import partial
 
 from stackgauge.image.elf import ET_REL, Elf
 from stackgauge.image.mapping import MappingSymbols
-from stackgauge.isa.arm.reader import STACK_ALIGNMENT, read_arm
+from stackgauge.isa.arm.reader import read_arm
+from stackgauge.isa.arm.registers import STACK_ALIGNMENT
 from stackgauge.isa.model import Isa
 
 # Zero, and what the NOPs are made of: MOV R0, R0 and NOP in A32, NOP in Thumb.

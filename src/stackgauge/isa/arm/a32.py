@@ -9,7 +9,7 @@ from stackgauge.isa.arm import data as found
 from stackgauge.isa.arm import encoding as e
 from stackgauge.isa.arm.edges import leads_on
 from stackgauge.isa.arm.encoding import Words, matches
-from stackgauge.isa.arm.listing import Listing, Mask, Offsets
+from stackgauge.isa.arm.listing import Listing, Mask
 from stackgauge.isa.model import Code, Ranges
 from stackgauge.isa.words import WORD, Text, text_of
 
@@ -72,11 +72,10 @@ def _without_code(data: Mask, words: Words) -> Mask:
 def _data(listing: Listing) -> Mask:
     """What looks like data: what is loaded, and tables of the addresses that are jumped to."""
     parts = (found.loaded(listing), found.tables_of_addresses(listing), _pairs(listing))
-    start, end = (np.concatenate(edge) for edge in zip(*parts, strict=True))
-    return found.spans(start // WORD, -(-end // WORD), len(listing.text.words))
+    return found.shown(listing.text, listing, parts)
 
 
-def _pairs(listing: Listing) -> tuple[Offsets, Offsets]:
+def _pairs(listing: Listing) -> found.Places:
     """Constants of 8 bytes: their address is formed (ADR), and LDRD loads from it soon after."""
     words = listing.text.words
     at = np.flatnonzero(matches(words, 0xFFEF0000, 0xE28F0000) & listing.inside)
@@ -85,5 +84,6 @@ def _pairs(listing: Listing) -> tuple[Offsets, Offsets]:
         loads = words[np.minimum(at + turn, len(words) - 1)]
         double = matches(loads, 0x0FF00FFF, 0x01C000D0)
         loaded |= double & (e.rn(loads) == e.rd(words[at]))
-    place = listing.literal(at[loaded])
-    return place, place + 2 * WORD
+    at = at[loaded]
+    place = listing.literal(at)
+    return found.Places(at, place, place + 2 * WORD)

@@ -142,7 +142,7 @@ def _amounts(words: Words, numbers: Numbers) -> tuple[Numbers, Mask]:
     # By an immediate; a register moves it by who knows what.
     single = e.is_single(words) & e.writes_back(words) & ~bit(words, 25)
     extra = e.is_extra(words) & e.writes_back(words) & bit(words, 22)
-    coprocessor = matches(words, 0x0E200000, 0x0C200000)
+    coprocessor = matches(words, 0x0E200000, 0x0C200000) & (e.condition(words) != e.NONE)
     vector = matches(words, 0xFF900000, 0xF4000000) & (e.rm(words) == SP)
     value[vector] = 8 * _VECTORS[field(words[vector], 8, 4)]
     vector &= value > 0

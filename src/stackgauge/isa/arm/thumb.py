@@ -26,17 +26,15 @@ def thumb_listing(code: Code, ranges: Ranges, marks: Marks, order: str, data_ord
         traps[1:] &= ~data[:-1]
         data &= ~traps
     else:
-        data = _data(
-            _listing(text, np.zeros(len(text.words), bool), raw, data_order), len(text.words)
-        )
+        data = np.zeros(len(text.words), bool)
+        data = _data(text, _listing(text, data, raw, data_order))
     return _listing(text, data, raw, data_order)
 
 
-def _data(listing: Listing, count: int) -> Mask:
+def _data(text: Text, listing: Listing) -> Mask:
     """What looks like data: what is loaded, and what TBB and TBH jump by."""
     parts = (found.loaded(listing), found.tables_of_distances(listing))
-    start, end = (np.concatenate(edge) for edge in zip(*parts, strict=True))
-    return found.spans(start // HALF, -(-end // HALF), count)
+    return found.shown(text, listing, parts)
 
 
 def _listing(text: Text, data: Mask, raw: NDArray[np.uint8], order: str) -> Listing:

@@ -84,8 +84,8 @@ def expanded_immediate(words: Words) -> NDArray[np.int64]:
     turn = (top << _U(1) | byte >> _U(7)).astype(np.int64)
     value = (byte & _U(0x7F) | _U(0x80)).astype(np.int64)
     turned = value << 32 - np.maximum(turn, 8)
-    value = np.where(top >= 4, turned, (byte * scale).astype(np.int64))
-    return value
+    found: NDArray[np.int64] = np.where(top >= 4, turned, (byte * scale).astype(np.int64))
+    return found
 
 
 class _Reader:

@@ -85,6 +85,6 @@ def written_registers(words: Words) -> NDArray[np.uint32]:
     found[at] |= np.where(of_user, listed & np.uint32(0x1FFF), listed)
     found[e.condition(words) == e.NONE] = 0
     found[matches(words, 0xFE000000, 0xFA000000)] |= np.uint32(_BY_CALL)  # BLX
-    add(matches(words, 0xFE200000, 0xFC200000), _RN)  # LDC2, STC2
+    add(matches(words, 0xFE200800, 0xFC200000), _RN)  # LDC2, STC2
     add(matches(words, 0xFF100000, 0xF4000000) & (e.rm(words) != e.PC), _RN)  # VLD1 and the like
     return found & np.uint32(0x7FFF)

@@ -13,7 +13,7 @@ from stackgauge.isa.loongarch import encoding as e
 from stackgauge.isa.loongarch.amounts import result, step
 from stackgauge.isa.loongarch.encoding import written_registers
 from stackgauge.isa.model import Code, Effect, Flow, Ranges, Steps
-from stackgauge.isa.reading import NOWHERE, Edges, Instructions, Language, steps_of
+from stackgauge.isa.reading import NOWHERE, Edges, Instructions, Language, past_padding, steps_of
 from stackgauge.isa.straight import Line, taken
 from stackgauge.isa.words import Indices, Text, Words, text_of
 
@@ -98,7 +98,9 @@ def _edges(text: Text, at: Indices) -> Edges:
     far_away = (e.signed_field(before, 5, 20) << 16) + e.signed_field(words, 10, 16)
     target[pair] = at[pair] - 1 + far_away[pair]
     flow[pair & (e.rd(words) == 0)] = Flow.JUMP
-    return Edges(at, at + 1, flow, target).take(flow != Flow.NEXT)
+    edges = Edges(at, at + 1, flow, target).take(flow != Flow.NEXT)
+    past_padding(text, edges, (e.NOP,))
+    return edges
 
 
 def _copies(at: Indices, words: Words) -> Copies:

@@ -20,8 +20,10 @@ from stackgauge.isa.words import WORD, Indices, Text
 _REGIMM_BRANCH = e.flags(32, 0, 1, 2, 3, 0x1C, 0x1D)
 _REGIMM_LIKELY = e.flags(32, 2, 3)
 _REGIMM_CALL = e.flags(32, range(0x10, 0x14))
-# Coprocessors by rs: BC, its kin of MIPS-3D and release 6, and MSA's.
-_BRANCH_ON_COPROCESSOR = e.flags(32, 8, 9, 10, 11, 13, 15, range(24, 32))
+# Coprocessors by rs, each after the other: BC; of COP1 its kin of MIPS-3D and release 6 and MSA's.
+_BRANCH_ON_COPROCESSOR = e.flags(
+    96, 8, *(32 + code for code in (8, 9, 10, 11, 13, 15, *range(24, 32))), 64 + 8, 64 + 9, 64 + 13
+)
 # By opcode: BEQ, BNE, BLEZ, BGTZ and their likely kin; J, JAL and JALX.
 _BRANCH, _LIKELY, _FAR = e.flags(64, range(4, 8), range(20, 24)), range(20, 24), (2, 3, 29)
 # By function: JR and JALR, and traps that may be unconditional.
@@ -81,7 +83,7 @@ def redirects(
     code, first, second = half >> np.uint32(10), half >> np.uint32(5) & np.uint32(31), half & 31
     upper = _BRANCH[code] | e.flags(64, *_FAR)[code]
     upper |= (code == e.REGIMM) & (_REGIMM_BRANCH | _REGIMM_CALL)[second]
-    upper |= (code >= e.COP0) & (code <= e.COP2) & _BRANCH_ON_COPROCESSOR[first]
+    upper |= _on_coprocessor(code, first)
     if dialect is Dialect.OCTEON:
         upper |= _OCTEON_BRANCHES[code]
     elif dialect is Dialect.RELEASE_6:
@@ -128,10 +130,17 @@ def _on_sign(
     flow[rows[(kind == 1) & (first[rows] == 0)]] = Flow.JUMP
     flow[rows[_REGIMM_CALL[kind]]] = Flow.CALL
     likely[rows] = _REGIMM_LIKELY[kind]
-    rows = np.flatnonzero((code >= e.COP0) & (code <= e.COP2))
-    rows = rows[_BRANCH_ON_COPROCESSOR[first[rows]]]
+    rows = np.flatnonzero(_on_coprocessor(code, first))
     flow[rows] = Flow.BRANCH
     likely[rows] = (first[rows] == 8) & (second[rows] & np.uint32(2) != 0)
+
+
+def _on_coprocessor(code: Words, first: Words) -> NDArray[np.bool_]:
+    """Which instructions branch on what a coprocessor says, by opcode and rs."""
+    coprocessor = (code >= e.COP0) & (code <= e.COP2)
+    kind = np.where(coprocessor, code - np.uint32(e.COP0), 0) * np.uint32(32) + first
+    found: NDArray[np.bool_] = coprocessor & _BRANCH_ON_COPROCESSOR[kind]
+    return found
 
 
 def _in_region(text: Text, at: Indices, words: Words) -> NDArray[np.int64]:

@@ -26,18 +26,23 @@ from stackgauge.isa.straight import (
     LEAVES,
     MOST_FOLLOWED,
     Line,
+    Rows,
     follow_probes,
     follow_sites,
     is_alignment,
+    rows_of,
     taken,
 )
 from stackgauge.isa.words import WORD, Indices, Text, text_of
 
-# GCC's call of _mcount in the O32 ABI: it takes 8 bytes in the delay slot, which the callee gives
-# back (FUNCTION_PROFILER in gcc/config/mips/mips.h). MOVE $at, $ra comes before it, and with
-# -mmcount-ra-address one more instruction between the two.
+# GCC's call of _mcount in the O32 ABI: it takes 8 bytes, which the callee gives back
+# (FUNCTION_PROFILER in gcc/config/mips/mips.h). MOVE $at, $ra comes before it, and with
+# -mmcount-ra-address a few instructions between the two.
 _TAKE_8 = (0x27BDFFF8, 0x67BDFFF8)
 _SAVE_RA = (0x03E00825, 0x03E00821, 0x03E0082D)
+
+# How far back it is looked for what the stack pointer is set to.
+_MADE = 8
 
 
 def read_mips(
@@ -61,6 +66,8 @@ def read_mips(
     into_sp, from_sp = copies.into == e.SP, copies.source == e.SP
     added = copies.take(into_sp & from_sp)
     restores, far = copies.take(into_sp & ~from_sp), copies.take(from_sp & ~into_sp)
+    made = _just_made(text, restores)
+    differences, restores = restores.take(made), restores.take(~made)
     sites = moving[(destination(words, dialect) == e.SP) & ~member(moving, copies.at)]
     taking = np.flatnonzero(added.value < 0)
     turn, back = loops(added.at[taking], edges.at, np.where(edges.direct, edges.target, -1))
@@ -71,12 +78,13 @@ def read_mips(
 
     written = np.zeros(len(text.words), np.uint32)
     probing = added.at[turn]
-    followed = np.concatenate([restores.at, sites[:MOST_FOLLOWED], probing])
+    followed = np.concatenate([restores.at, differences.at, sites[:MOST_FOLLOWED], probing])
     near = near_words(text, followed)
     written[near] = written_registers(text.words[near], dialect)
-    line = Line(text.words, written, _begins(text, edges), e.SP, result, step)
+    line = Line(text.words, written, _begins(text, edges, near), e.SP, result, step)
     moves = follow_sites(line, sites, partial(_by_register, line, stack_alignment))
     probes = follow_probes(line, probing, limit)
+    made_here = _differences(line, stack_alignment, differences)
     restores = restores.with_restores(moves, e.SP)
     near = near_words(text, restores.at)
     registers = Registers(e.SP, {e.FRAME_POINTER: 0}, partial(_copies_elsewhere, dialect))
@@ -84,14 +92,28 @@ def read_mips(
 
     place = _Places(text, edges)
     out = Collector()
-    out.add(*place(rows.at), effect=rows.effect, slot=rows.slot, value=rows.value.astype(np.int32))
     added = added.take(~member(added.at, probing))
-    out.add(*place(added.at), effect=Effect.ADD, value=added.value.astype(np.int32))
-    for some in (moves.take(moves.effect != Effect.RESTORE), probes):
-        out.add(*place(some.at), effect=some.effect, value=some.value.astype(np.int32))
+    plain = moves.take(moves.effect != Effect.RESTORE)
+    _add_moves(place, out, rows.at, rows.effect, rows.slot, rows.value)
+    lone = np.zeros(len(added.at), np.uint8)
+    _add_moves(place, out, added.at, lone + np.uint8(Effect.ADD), lone, added.value)
+    for some in (plain, probes, made_here):
+        _add_moves(place, out, some.at, some.effect, np.zeros(len(some.at), np.uint8), some.value)
     _add_edges(text, edges, place, out)
     steps, _ = out.steps(lambda offsets: text.addresses(offsets // WORD))
     return steps
+
+
+def _just_made(text: Text, restores: Copies) -> NDArray[np.bool_]:
+    """Which restores take what a subtraction from the stack pointer made just before (LLVM)."""
+    found = np.zeros(len(restores.at), bool)
+    for away in range(1, _MADE + 1):
+        words = text.words[np.maximum(restores.at - away, 0)]
+        function = e.field(words, 0, 6)
+        made = (e.op(words) == e.SPECIAL) & ((function == e.SUBU) | (function == e.DSUBU))
+        found |= made & (e.rs(words) == e.SP) & (e.rd(words) == restores.source)
+    found &= restores.value == 0
+    return found
 
 
 def _limit(text: Text, back: Edges) -> Indices:
@@ -155,15 +177,15 @@ def _candidates(text: Text, dialect: Dialect) -> tuple[Indices, Indices]:
 
 
 def _without_mcount(text: Text, edges: Edges, at: Indices) -> Indices:
-    """Leave out what is taken in the slot of a call of ``_mcount``."""
+    """Leave out what is taken for a call of ``_mcount``, in its slot or just before it."""
     words = text.words[at]
     taking = np.flatnonzero((words == _TAKE_8[0]) | (words == _TAKE_8[1]))
-    slot = at[taking]
+    place = at[taking]
     called = edges.at[(edges.flow == Flow.CALL) & edges.slot]
-    before = text.words[np.maximum(slot[:, None] - np.arange(2, 4), 0)]
+    before = text.words[np.maximum(place[:, None] - np.arange(1, 7), 0)]
     saves = (before[:, :, None] == np.array(_SAVE_RA, np.uint32)).any(axis=(1, 2))
     kept = np.ones(len(at), bool)
-    kept[taking[saves & member(slot - 1, called)]] = False
+    kept[taking[saves & (member(place - 1, called) | member(place + 1, called))]] = False
     return at[kept]
 
 
@@ -172,27 +194,58 @@ class _Places:
 
     def __init__(self, text: Text, edges: Edges) -> None:
         self._text = text
-        self._early = np.zeros(len(text.words) + 2, bool)
+        size = len(text.words) + 2
+        self._early = np.zeros(size, bool)
         self._early[edges.at[edges.slot & ~edges.likely] + 1] = True
+        goes = edges.direct & (edges.flow != Flow.CALL)
+        goes &= (edges.target >= 0) & (edges.target < size)
+        self._entered = np.zeros(size, bool)
+        self._entered[edges.target[goes]] = True
+        self._entered &= self._early
 
     def __call__(self, at: Indices) -> tuple[Indices, Indices]:
         """The offsets in bytes at which the steps of some instructions begin and end."""
         return (at - self._early[at]) * WORD, (at + 1) * WORD
 
-    def of_edges(self, edges: Edges) -> tuple[Indices, Indices]:
-        """The same of branches, which end after their slot; it may lie outside of the stretch."""
-        last = self._text.end[self._text.stretch(edges.at)]
-        return edges.at * WORD, np.minimum(edges.at + 1 + edges.slot, last) * WORD
+    def again(self, at: Indices) -> Indices:
+        """Of some instructions those in a slot that is jumped to as well, and then run alone."""
+        return np.flatnonzero(self._entered[at])
+
+    def of_edges(self, edges: Edges) -> Indices:
+        """Where branches end, as offsets: after their slot, unless that is in another stretch."""
+        last = np.zeros(len(self._early), bool)
+        last[self._text.end] = True
+        return (edges.at + 1 + (edges.slot & ~last[edges.at + 1])) * WORD
+
+
+def _add_moves(
+    place: _Places,
+    out: Collector,
+    at: Indices,
+    effect: NDArray[np.uint8],
+    slot: NDArray[np.uint8],
+    value: NDArray[np.int64],
+) -> None:
+    """Add what is done to the stack pointer and its copies; by a slot that is entered, twice."""
+    number = value.astype(np.int32)
+    out.add(*place(at), effect=effect, slot=slot, value=number)
+    again = place.again(at)
+    start = at[again] * WORD
+    out.add(start, start + WORD, effect=effect[again], slot=slot[again], value=number[again])
 
 
 def _add_edges(text: Text, edges: Edges, place: _Places, out: Collector) -> None:
     """Add where control goes, after all that is done to the stack pointer."""
-    plain, likely = edges.take(~edges.likely), edges.take(edges.likely)
-    target = np.where(plain.direct, text.addresses(plain.target), np.uint64(0))
-    out.add(*place.of_edges(plain), flow=plain.flow, target=target)
-    out.add(*place(likely.at), flow=Flow.BRANCH, target=text.addresses(likely.at + 2))
-    likely = likely.take(likely.at + 1 < text.end[text.stretch(likely.at)])
-    out.add(*place(likely.at + 1), flow=Flow.JUMP, target=text.addresses(likely.target))
+    target = np.where(edges.direct, text.addresses(edges.target), np.uint64(0))
+    end, likely = place.of_edges(edges), np.flatnonzero(edges.likely)
+    slot = edges.at[likely] + 1
+    target[likely], end[likely] = text.addresses(slot + 1), slot * WORD
+    edges.flow[likely] = Flow.BRANCH
+    out.add(edges.at * WORD, end, flow=edges.flow, target=target)
+    likely = likely[slot < text.end[text.stretch(slot - 1)]]
+    out.add(
+        *place(edges.at[likely] + 1), flow=Flow.JUMP, target=text.addresses(edges.target[likely])
+    )
 
 
 def _copies_elsewhere(dialect: Dialect, at: Indices, words: Words) -> Copies:
@@ -201,9 +254,15 @@ def _copies_elsewhere(dialect: Dialect, at: Indices, words: Words) -> Copies:
     return copies.take(copies.into != e.SP)
 
 
-def _begins(text: Text, edges: Edges) -> NDArray[np.bool_]:
-    """Which words control can come to from elsewhere than from the word before, (n + 3,)."""
+def _begins(text: Text, edges: Edges, near: Indices) -> NDArray[np.bool_]:
+    """Which words control can come to from elsewhere than from the word before, (n + 3,).
+
+    Only branches in the words of ``near`` are seen: others lead to where a stretch begins.
+    """
     begins = np.zeros(len(text.words) + 3, bool)
+    begins[near] = True
+    edges = edges.take(np.flatnonzero(begins[edges.at]))
+    begins[:] = False
     begins[edges.target[edges.direct & (edges.target >= 0) & (edges.target < len(begins))]] = True
     leaves = LEAVES[edges.flow] | edges.likely
     begins[edges.at[leaves] + 1 + edges.slot[leaves]] = True
@@ -227,3 +286,20 @@ def _by_register(line: Line, alignment: int, at: int) -> list[tuple[Effect, int]
     if inserts and first == 0 and word >> 6 & 31 == 0 and word >> 11 & 31 < 30:
         return [(Effect.ALIGN, 2 << (word >> 11 & 31))]
     return [(Effect.LOST, 0)]
+
+
+def _differences(line: Line, alignment: int, restores: Copies) -> Rows:
+    """What it does to the stack pointer to be set to a register that was made from it."""
+    rows: list[tuple[int, int, int, int]] = []
+    rows += [(at, Effect.LOST, 0, 0) for at in restores.at[MOST_FOLLOWED:].tolist()]
+    # A loop over a few instructions, at most MOST_FOLLOWED of them.
+    for at, register in zip(
+        restores.at[:MOST_FOLLOWED].tolist(), restores.source.tolist(), strict=False
+    ):
+        writer, moved = line.writer(at, register), line.writer(at, e.SP)
+        if writer is None or (moved is not None and moved > writer):
+            rows.append((at, Effect.LOST, 0, 0))
+            continue
+        taking = line.amount(writer, int(line.words[writer]) >> 16 & 31)
+        rows += [(at, *row, 0) for row in taken(taking, alignment)]
+    return rows_of(rows)

@@ -10,6 +10,7 @@ from stackgauge.isa.amount import ANY, Amount, known
 from stackgauge.isa.followed import MEMORY, Copies
 from stackgauge.isa.powerpc import encoding as e
 from stackgauge.isa.powerpc.encoding import Words
+from stackgauge.isa.straight import LARGEST
 from stackgauge.isa.words import Indices
 
 # The word that the stack pointer points to.
@@ -29,6 +30,7 @@ def copies_of(bits: int, at: Indices, words: Words) -> Copies:
     into = np.where(adds, first, second)
     source = np.where(adds, second, first)
     value = np.where(code == e.ADDIS, number << 16, number)
+    adds &= np.abs(value) <= LARGEST
     moves = (code == e.X) & (e.extended(words) == e.MR) & (first == e.rb(words))
     load, store = (e.LD, e.STD) if bits == 64 else (e.LWZ, e.STWU)
     low, update = (3, 1) if bits == 64 else (0, 0)
@@ -92,6 +94,16 @@ def result(word: int, operand: Callable[[int], Amount]) -> Amount:
     if code == e.X and word >> 1 & 1023 == e.MR and first == word >> 11 & 31:
         return operand(first)
     return ANY
+
+
+def low_bits(word: int) -> int:
+    """The mask of an instruction that keeps a register's low bits alone; 0 of another one."""
+    code, by = word >> 26, word >> 11 & 31
+    if code == e.RLWINM and by == 0:
+        return _mask_32(word) if word >> 1 & 31 == 31 else 0
+    if code == e.RLD and word >> 2 & 7 == 0 and not by and not word & 2:
+        return _ALL >> (word >> 6 & 31 | word & 32)
+    return 0
 
 
 def _mask_32(word: int) -> int:

@@ -66,32 +66,55 @@ def redirects() -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]
 
 def read_edges(text: Text, at: Indices, words: Words) -> Edges:
     """The edges among some instructions, given by index and word."""
-    code, low = e.op(words), e.extended(words)
-    links = words & np.uint32(1) == 1
-    always = e.rt(words) & np.uint32(0b10100) == 0b10100
+    code = e.op(words)
     flow = np.zeros(len(words), np.uint8)
-    direct = (code == e.B) | (code == e.BC)
-    jumps = (code == e.B) | always
-    flow[direct] = np.where(jumps[direct], Flow.JUMP, Flow.BRANCH)
-    target = np.where(code == e.B, e.signed_field(words, 2, 24), e.signed_field(words, 2, 14))
+    target = np.full(len(words), -1, np.int64)
     first = np.array(text.address, np.uint64).view(np.int64) // WORD
-    target += np.where(words & np.uint32(2) != 0, -first, at)  # absolute, or a distance
-    by_register = (code == e.XL) & _BY_REGISTER[low]
+    for opcode, width in ((e.B, 24), (e.BC, 14)):
+        rows = np.flatnonzero(code == opcode)
+        some = words[rows]
+        # A distance, or absolute.
+        base = np.where(some & np.uint32(2) != 0, -first, at[rows])
+        target[rows] = e.signed_field(some, 2, width) + base
+        always = (opcode == e.B) | _is_always(some)
+        flow[rows] = np.where(always, Flow.JUMP, Flow.BRANCH)
+        flow[rows[some & np.uint32(1) == 1]] = Flow.CALL
+    goes = np.where(flow != 0, text.addresses(target), np.uint64(0))
+    _by_register(words, code, flow)
+    return Edges(at, flow, goes, target).take(np.flatnonzero(flow))
+
+
+def _is_always(words: Words) -> NDArray[np.bool_]:
+    """Whether BO says that there is no condition."""
+    always: NDArray[np.bool_] = e.rt(words) & np.uint32(0b10100) == 0b10100
+    return always
+
+
+def _by_register(words: Words, code: Words, flow: NDArray[np.uint8]) -> None:
+    """Branches to a register, returns from interrupts, and traps for certain."""
+    rows = np.flatnonzero(code == e.XL)
+    some, low = words[rows], e.extended(words[rows])
+    branches = _BY_REGISTER[low]
     # One with a condition returns or leaves, or goes on: what follows is as it was.
-    leaves = by_register & always
-    flow[leaves] = np.where(low[leaves] == _BCLR, Flow.STOP, Flow.INDIRECT)
-    flow[(direct | by_register) & links] = Flow.CALL
-    flow[(code == e.XL) & _RETURNS[low]] = Flow.STOP
-    traps = ((code == e.TWI) | (code == e.TDI)) & (e.rt(words) == _ALWAYS)
-    traps |= (code == e.X) & ((low == e.TW) | (low == e.TD)) & (e.rt(words) == _ALWAYS)
-    flow[traps] = Flow.TRAP
-    goes = np.where(direct, text.addresses(target), np.uint64(0))
-    return Edges(at, flow, goes, np.where(direct, target, -1)).take(np.flatnonzero(flow))
+    leaves = branches & _is_always(some)
+    flow[rows[leaves]] = np.where(low[leaves] == _BCLR, Flow.STOP, Flow.INDIRECT)
+    flow[rows[branches & (some & np.uint32(1) == 1)]] = Flow.CALL
+    flow[rows[_RETURNS[low]]] = Flow.STOP
+    rows = np.flatnonzero((code == e.TWI) | (code == e.TDI) | (code == e.X))
+    some, low = words[rows], e.extended(words[rows])
+    traps = (code[rows] != e.X) | (low == e.TW) | (low == e.TD)
+    flow[rows[traps & (e.rt(some) == _ALWAYS)]] = Flow.TRAP
 
 
-def line_begins(text: Text, edges: Edges) -> NDArray[np.bool_]:
-    """Which words control can come to from elsewhere than from the word before, (n + 1,)."""
+def line_begins(text: Text, edges: Edges, near: Indices) -> NDArray[np.bool_]:
+    """Which words control can come to from elsewhere than from the word before, (n + 1,).
+
+    Only branches in the words of ``near`` are seen: others lead to where a stretch begins.
+    """
     begins = np.zeros(len(text.words) + 1, bool)
+    begins[near] = True
+    edges = edges.take(np.flatnonzero(begins[edges.at]))
+    begins[:] = False
     begins[edges.words[(edges.words >= 0) & (edges.words < len(begins))]] = True
     begins[edges.at[LEAVES[edges.flow]] + 1] = True
     begins[text.begin] = True

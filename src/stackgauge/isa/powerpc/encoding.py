@@ -14,7 +14,7 @@ Words = NDArray[np.uint32]
 SP, FRAME_POINTER = 1, 31
 
 # Primary opcodes.
-PREFIX, TWI, TDI = 1, 3, 2
+PREFIX, TDI, TWI, SUBFIC = 1, 2, 3, 8
 ADDI, ADDIS, BC, SC, B, XL, RLWINM, ORI, ORIS, ANDI, RLD, X = (
     14, 15, 16, 17, 18, 19, 21, 24, 25, 28, 30, 31
 )  # fmt: skip
@@ -25,7 +25,19 @@ VECTOR, _MULLI, _NOP = 4, 7, ORI << 26
 NOPS = (_NOP, _NOP | 0x210000, _NOP | 0x420000)
 
 # Extended opcodes of X.
-MR, ADD, SUBF, NEG, TW, TD, STDUX, STWUX, CMP, CMPL = 444, 266, 40, 104, 4, 68, 181, 183, 0, 32
+SUBFC, MR, ADD, SUBF, NEG, TW, TD, STDUX, STWUX, CMP, CMPL = (
+    8,
+    444,
+    266,
+    40,
+    104,
+    4,
+    68,
+    181,
+    183,
+    0,
+    32,
+)
 
 
 def field(words: Words, low: int, width: int) -> Words:
@@ -118,8 +130,8 @@ BY_CALL = np.uint32(1 | 0x1FF8)
 def unprefixed(words: Words, prefixes: NDArray[np.intp]) -> Words:
     """Code without prefixed instructions (book I, 1.6.3), which have two words.
 
-    PLI of 32 bits becomes LIS and ORI. Of another, the second word becomes an instruction that
-    writes the same general register, if any, but nothing that is followed.
+    PLI of 32 bits becomes LIS and ORI, PADDI becomes ADDIS and ADDI. Of another, the second word
+    becomes an instruction that writes the same general register, if any, but is not followed.
 
     Args:
         words: the code.
@@ -135,13 +147,24 @@ def unprefixed(words: Words, prefixes: NDArray[np.intp]) -> Words:
     writes |= (kind == 0) & np.isin(code, (41, 56, 57))
     words[prefixes + 1] = np.where(writes, np.uint32(_MULLI << 26) | target, np.uint32(_NOP))
     # Not relative to the instruction (R), and the highest bits are all the sign.
-    constant = (kind == 2) & (code == ADDI) & (ra(second) == 0) & (field(first, 20, 1) == 0)
-    constant &= (signed_field(first, 0, 18) >> 15 == 0) | (signed_field(first, 0, 18) >> 15 == -1)
-    at, first, second, target = (c[constant] for c in (prefixes, first, second, target))
-    words[at] = np.uint32(ADDIS << 26) | target | first & np.uint32(0xFFFF)
-    words[at + 1] = np.uint32(ORI << 26) | target | target >> np.uint32(5)
-    words[at + 1] |= second & np.uint32(0xFFFF)
+    low, base = second & np.uint32(0xFFFF), second & np.uint32(31 << 16)
+    high = signed_field(first, 0, 18)
+    plain = (kind == 2) & (code == ADDI) & (field(first, 20, 1) == 0) & (np.abs(high) < 1 << 15)
+    constant = plain & (base == 0)
+    words[prefixes[constant]] = (_upper(ADDIS, target, high))[constant]
+    same = target >> np.uint32(5)
+    words[prefixes[constant] + 1] = (np.uint32(ORI << 26) | target | same | low)[constant]
+    # The lower half is signed in ADDI; r0 would be no base there.
+    added = plain & (base != 0) & (target != 0) & (rt(second) != SP)
+    high += low >> np.uint32(15)
+    words[prefixes[added]] = (_upper(ADDIS, target, high) | base)[added]
+    words[prefixes[added] + 1] = (np.uint32(ADDI << 26) | target | same | low)[added]
     return words
+
+
+def _upper(code: int, target: Words, number: NDArray[np.int64]) -> Words:
+    """An instruction with a 16-bit number, whose base is still to be put in."""
+    return np.uint32(code << 26) | target | number.astype(np.uint32) & np.uint32(0xFFFF)
 
 
 def written_registers(words: Words) -> NDArray[np.uint32]:

@@ -19,12 +19,20 @@ from stackgauge.image.arrays import member
 from stackgauge.isa.followed import Copies, Registers, follow_copies, near_words
 from stackgauge.isa.model import NO_AMOUNT, SAVED, Code, Effect, Flow, Ranges, Steps
 from stackgauge.isa.powerpc import encoding as e
-from stackgauge.isa.powerpc.amounts import CHAIN, copies_of, result, step
+from stackgauge.isa.powerpc.amounts import CHAIN, copies_of, low_bits, result, step
 from stackgauge.isa.powerpc.edges import Edges, line_begins, read_edges, redirects
 from stackgauge.isa.powerpc.encoding import Words, written_registers
 from stackgauge.isa.probes import loops
 from stackgauge.isa.steps import Collector
-from stackgauge.isa.straight import MOST_FOLLOWED, Line, follow_probes, follow_sites, taken
+from stackgauge.isa.straight import (
+    LARGEST,
+    MOST_FOLLOWED,
+    Line,
+    follow_probes,
+    follow_sites,
+    is_alignment,
+    taken,
+)
 from stackgauge.isa.words import WORD, Indices, Text, text_of
 
 _LOW_PRIORITY = 0x7C210B78
@@ -71,7 +79,9 @@ def read_powerpc(code: Code, ranges: Ranges, *, order: str, bits: int, alignment
     written = np.zeros(len(text.words), np.uint32)
     near = near_words(text, np.concatenate([restores.at, sites[:MOST_FOLLOWED], probing]))
     written[near] = written_registers(text.words[near])
-    line = Line(text.words, written, line_begins(text, edges), e.SP, result, partial(step, bits))
+    line = Line(
+        text.words, written, line_begins(text, edges, near), e.SP, result, partial(step, bits)
+    )
     moves = follow_sites(line, sites, partial(_by_register, line, alignment))
     probes = follow_probes(line, probing, limit)
     restores = restores.with_restores(moves, e.SP)
@@ -197,7 +207,7 @@ def _added(at: Indices, words: Words) -> _Added:
     double = ((code == e.LD) | (code == e.STD)) & (words & np.uint32(3) == 1)
     number[double] &= ~3
     found = ((code == e.ADDI) | (code == e.ADDIS)) & (first == e.SP)
-    found = (found | e.UPDATES[code] | double) & on_sp
+    found = (found | e.UPDATES[code] | double) & on_sp & (np.abs(number) <= LARGEST)
     return _Added(at[found], number[found])
 
 
@@ -249,8 +259,31 @@ def _by_register(line: Line, alignment: int, at: int) -> list[tuple[Effect, int]
         return taken(line.amount(at, second), alignment)
     if code == e.X and low in (e.STDUX, e.STWUX):
         writer = line.writer(at, third)
-        negated = None if writer is None else int(line.words[writer])
-        if writer is None or negated is None or negated & 0xFC0007FE != e.X << 26 | e.NEG << 1:
-            return [(Effect.DYNAMIC, NO_AMOUNT)]
-        return taken(line.amount(writer, negated >> 16 & 31), alignment)
+        return (
+            [(Effect.DYNAMIC, NO_AMOUNT)] if writer is None else _negative(line, alignment, writer)
+        )
     return [(Effect.LOST, 0)]
+
+
+def _negative(line: Line, alignment: int, at: int) -> list[tuple[Effect, int]]:
+    """What it does to the stack pointer to add what an instruction makes to it.
+
+    That is an amount negated; or a negative number less the stack pointer's own low bits, which
+    aligns it.
+    """
+    word = int(line.words[at])
+    code, low, second = word >> 26, word >> 1 & 1023, word >> 16 & 31
+    if code == e.X and low == e.NEG:
+        return taken(line.amount(at, second), alignment)
+    number = None
+    if code == e.SUBFIC:
+        number = (word & 0x7FFF) - (word & 0x8000)
+    elif code == e.X and low in (e.SUBF, e.SUBFC):
+        number = line.amount(at, word >> 11 & 31).exact
+    writer = None if number is None else line.writer(at, second)
+    if number is not None and writer is not None and -LARGEST <= number <= 0:
+        bits = int(line.words[writer])
+        mask = low_bits(bits)
+        if bits >> 21 & 31 == e.SP and is_alignment(mask + 1):
+            return [(Effect.ADD, number), (Effect.ALIGN, mask + 1)]
+    return [(Effect.DYNAMIC, NO_AMOUNT)]

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from stackgauge.isa.words import Words
 
-RA, SP, ALTERNATE_LINK, FRAME_POINTER = 1, 2, 5, 8
+RA, SP, FRAME_POINTER = 1, 2, 8
+
+# What routines return by that save registers for their caller and take the stack for them
+# (-msave-restore), and parts of assembly.
+ALTERNATE_LINK = 5
 
 # What the stack pointer is a multiple of; but 4 in RV32E, and 8 in RV64E.
 ALIGNMENT = 16
@@ -22,6 +26,8 @@ OP, LUI, OP_32, BRANCH, JALR, JAL, SYSTEM = 0x33, 0x37, 0x3B, 0x63, 0x67, 0x6F, 
 _AMO, _OP_FP, _OP_V, _CUSTOM = 0x2F, 0x53, 0x57, (0x0B, 0x2B, 0x5B, 0x7B)
 
 ECALL, EBREAK, UNIMP = 0x00000073, 0x00100073, 0xC0001073
+# C.NOP, and NOP's two halves.
+NOP_HALVES = (0x0001, 0x0013, 0x0000)
 # SRET, MRET, MNRET, DRET.
 RETURNS = (0x10200073, 0x30200073, 0x70200073, 0x7B200073)
 
@@ -103,6 +109,7 @@ def written_registers(words: Words) -> NDArray[np.uint32]:
     writes &= (code != _OP_FP) | np.isin(top, (0x14, 0x18, 0x1C))
     writes &= (code != _OP_V) | (field(words, 12, 3) == 7) | (field(words, 26, 6) == 16)
     found = np.where(writes, np.uint32(1) << rd(words), np.uint32(0))
-    calls = ((code == JAL) | (code == JALR)) & (rd(words) != 0) | (words == ECALL)
-    found[calls] |= _BY_CALL
+    jumps = (code == JAL) | (code == JALR)
+    found[jumps & (rd(words) != 0) | (words == ECALL)] |= _BY_CALL
+    found[jumps & (rd(words) == ALTERNATE_LINK)] |= np.uint32(1 << SP)
     return found & ~np.uint32(1)

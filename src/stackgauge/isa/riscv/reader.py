@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache, partial
 
 import numpy as np
@@ -12,7 +11,7 @@ from stackgauge.isa.amount import known
 from stackgauge.isa.boundaries import instruction_starts
 from stackgauge.isa.followed import Copies
 from stackgauge.isa.model import Code, Effect, Flow, Ranges, Steps
-from stackgauge.isa.reading import NOWHERE, Edges, Instructions, Language, steps_of
+from stackgauge.isa.reading import NOWHERE, Edges, Instructions, Language, past_padding, steps_of
 from stackgauge.isa.riscv import encoding as e
 from stackgauge.isa.riscv.amounts import result, step
 from stackgauge.isa.riscv.compressed import POPRET, POPRETZ, expanded
@@ -46,7 +45,9 @@ def read_riscv(code: Code, ranges: Ranges, *, bits: int, pushes: bool) -> Steps:
     kind = _kinds(bits, pushes).take(text.words)
     kind *= starts
     fetch = partial(_fetch, text)
-    edges = _edges(fetch, np.flatnonzero(kind & _FLOW), bits, pushes)
+    edges = _edges(text, np.flatnonzero(kind & _FLOW), bits, pushes)
+    moving = np.flatnonzero(kind & _MOVE)
+    moving = moving[~np.isin(moving, _inner_calls(text, edges))]
     language = Language(
         sp=e.SP,
         pinned={e.FRAME_POINTER: 0},
@@ -63,7 +64,7 @@ def read_riscv(code: Code, ranges: Ranges, *, bits: int, pushes: bool) -> Steps:
         lambda at: expanded(fetch(at), bits, pushes),
         lambda at: length[at].astype(np.intp),
     )
-    return steps_of(instructions, language, np.flatnonzero(kind & _MOVE), edges, unreadable)
+    return steps_of(instructions, language, moving, edges, unreadable)
 
 
 def _fetch(text: Text, at: NDArray[np.intp]) -> Words:
@@ -101,6 +102,7 @@ def _kinds(bits: int, pushes: bool) -> NDArray[np.uint8]:
     # ADDI s0, sp, n: of 32 bits, the lowest bit of rs1 is in this half.
     copies = (word & np.uint32(0x707F) == e.OP_IMM) & (into == e.FRAME_POINTER)
     move |= copies & np.where(short, e.rs1(word) == e.SP, half >> np.uint32(15) == 0)
+    move |= np.isin(e.op(half), (e.JAL, e.JALR)) & (e.rd(half) == e.ALTERNATE_LINK)
     kinds = np.where(np.where(short, jumps, flow), _FLOW, 0) | np.where(move, _MOVE, 0)
     return kinds.astype(np.uint8)
 
@@ -121,9 +123,9 @@ def _distance(words: Words, parts: tuple[tuple[int, int, int], ...]) -> NDArray[
     return signed(number, parts[-1][2] + 1) >> 1
 
 
-def _edges(fetch: Callable[[Indices], Words], at: Indices, bits: int, pushes: bool) -> Edges:
+def _edges(text: Text, at: Indices, bits: int, pushes: bool) -> Edges:
     """Where instructions lead, of those at ``at``."""
-    words = fetch(at)
+    words = _fetch(text, at)
     short = words & np.uint32(3) != 3
     flow = np.full(len(at), Flow.NEXT, np.uint8)
     target = np.full(len(at), NOWHERE, np.int64)
@@ -149,18 +151,22 @@ def _edges(fetch: Callable[[Indices], Words], at: Indices, bits: int, pushes: bo
     returns = (register == e.RA) | (register == e.ALTERNATE_LINK)
     flow[leaves] = np.where(links, Flow.CALL, np.where(returns, Flow.STOP, Flow.INDIRECT))[leaves]
     flow[jumps & (register == 0) | (words == e.EBREAK)] = Flow.TRAP
-    stops = short & (words & np.uint32(0xFFFF) == 0) | np.isin(words, (e.UNIMP, *e.RETURNS))
+    stops = short & (words & np.uint32(0xFFFF) == 0)
+    system = np.flatnonzero(code == e.SYSTEM)
+    stops[system] = np.isin(words[system], (e.UNIMP, *e.RETURNS))
     if pushes:
         above = words >> np.uint32(8) & np.uint32(0xFF)
         stops |= (quadrant == 2 + 4 * 5) & ((above == POPRET) | (above == POPRETZ))
     flow[stops] = Flow.STOP
-    _pair(fetch, at, words, by_register, flow, target)
+    _pair(text, at, words, by_register, flow, target)
     end = at + np.where(short, 1, 2)
-    return Edges(at, end, flow, target).take(flow != Flow.NEXT)
+    edges = Edges(at, end, flow, target).take(flow != Flow.NEXT)
+    past_padding(text, edges, e.NOP_HALVES)
+    return edges
 
 
 def _pair(
-    fetch: Callable[[Indices], Words],
+    text: Text,
     at: Indices,
     words: Words,
     by_register: NDArray[np.bool_],
@@ -169,7 +175,7 @@ def _pair(
 ) -> None:
     """Find the targets of AUIPC rX, high; JALR rd, low(rX): a call or a jump to far away."""
     jumps = np.flatnonzero(by_register & (at >= 2))
-    before = fetch(at[jumps] - 2)
+    before = _fetch(text, at[jumps] - 2)
     pairs = (e.op(before) == e.AUIPC) & (e.rd(before) == e.rs1(words[jumps]))
     jumps, before = jumps[pairs], before[pairs]
     distance = (signed(before >> np.uint32(12), 20) << 12) + signed(
@@ -177,6 +183,15 @@ def _pair(
     )
     target[jumps] = at[jumps] - 2 + (distance >> 1)
     flow[jumps[e.rd(words[jumps]) == 0]] = Flow.JUMP
+
+
+def _inner_calls(text: Text, edges: Edges) -> Indices:
+    """Calls of a part of the same stretch, whose way back is seen."""
+    known = np.flatnonzero((edges.flow == Flow.CALL) & (edges.target != NOWHERE))
+    stretch = text.stretch(edges.at[known])
+    target = edges.target[known]
+    inner = (target >= text.begin[stretch]) & (target < text.end[stretch])
+    return edges.at[known[inner]]
 
 
 def _copies(at: Indices, words: Words) -> Copies:

@@ -40,7 +40,7 @@ def test_the_slot_of_a_branch_likely_counts_where_it_is_taken() -> None:
 def test_a_slot_that_is_jumped_to_goes_on_while_its_branch_leads_away(slot: str) -> None:
     found = before_each(
         TAKE,
-        "10400003 beqz $v0, .+16",  # to the slot of the next branch
+        "10400002 beqz $v0, .+12",  # to the slot of the next branch
         NOP,
         "10000003 b .+16",
         slot,
@@ -55,7 +55,7 @@ def test_a_slot_that_is_jumped_to_goes_on_while_its_branch_leads_away(slot: str)
 def test_a_slot_that_is_jumped_to_moves_the_stack_pointer_there_as_well() -> None:
     found = before_each(
         TAKE,
-        "10400003 beqz $v0, .+16",
+        "10400002 beqz $v0, .+12",
         NOP,
         RETURN,
         GIVE,

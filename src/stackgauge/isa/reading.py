@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,22 +19,14 @@ from stackgauge.isa.amount import Amount
 from stackgauge.isa.followed import Copies, Registers, follow_copies, near_words
 from stackgauge.isa.model import Effect, Flow, Steps
 from stackgauge.isa.steps import Collector
-from stackgauge.isa.straight import Line
-from stackgauge.isa.words import Indices, Text, Words
-
-# At most so many instructions of a section are followed one by one, which bounds the time that a
-# made-up file can take. A kernel has some dozens of them.
-MOST_FOLLOWED = 20_000
+from stackgauge.isa.straight import LEAVES, MOST_FOLLOWED, Line, Operand, Rows, follow_sites, rows_of
+from stackgauge.isa.words import Indices, Text, Words, member
 
 # The target of an edge that names none.
 NOWHERE = -(1 << 60)
 
 # How many bytes of NOPs align a branch's target at most.
 _PADDING = 60
-
-# By Flow, after what the next instruction is not reached.
-_LEAVES = np.zeros(len(Flow), bool)
-_LEAVES[[Flow.JUMP, Flow.STOP, Flow.INDIRECT]] = True
 
 
 class Edges(NamedTuple):
@@ -104,23 +97,22 @@ class Language:
     Attributes:
         sp: the stack pointer's number.
         pinned: slots that registers have everywhere; see ``Registers``.
-        alignment: what the stack pointer is a multiple of.
         copies: the instructions, among some given by index and word, that set a register to
             another one, or to itself, and a number.
         written: the set of registers that each of some words writes, bit r for register r, uint32.
         result: see ``Line``.
         step: see ``Line``.
-        by_register: what an instruction that moves the stack pointer in any other way does.
+        by_register: effects and values of an instruction that makes the stack pointer of itself,
+            or of it another register, in any other way; LOST where it does something else.
     """
 
     sp: int
     pinned: Mapping[int, int]
-    alignment: int
     copies: Callable[[Indices, Words], Copies]
     written: Callable[[Words], NDArray[np.uint32]]
-    result: Callable[[int, Callable[[int], Amount]], Amount]
-    step: Callable[[int, Callable[[int], Amount]], tuple[int, int] | None]
-    by_register: Callable[[Line, int, int], list[tuple[Effect, int]]]
+    result: Callable[[int, Operand], Amount]
+    step: Callable[[int, Operand], tuple[int, int] | None]
+    by_register: Callable[[Line, int], list[tuple[Effect, int]]]
 
 
 def steps_of(
@@ -154,7 +146,6 @@ def _add_moves(
     copies = language.copies(at, fetched)
     into_sp, from_sp = copies.into == sp, copies.source == sp
     added, restores = copies.take(into_sp & from_sp), copies.take(into_sp & ~from_sp)
-    far = copies.take(from_sp & ~into_sp)
     rest = np.ones(len(at), bool)
     rest[np.searchsorted(at, copies.at)] = False
     moves = language.written(fetched[rest]) >> np.uint32(sp) & np.uint32(1) != 0
@@ -164,43 +155,55 @@ def _add_moves(
     near = code.near(np.append(restores.at, sites[:MOST_FOLLOWED]))
     words[near] = code.fetch(near)
     written[near] = language.written(words[near])
+    line = Line(words, written, _begins(text, edges), sp, language.result, language.step)
+    followed = follow_sites(line, sites, partial(language.by_register, line))
+    restores = restores.with_restores(followed, sp)
     near = code.near(restores.at)
 
     def elsewhere(at: Indices, words: Words) -> Copies:
         copies = language.copies(at, words)
         return copies.take(copies.into != sp)
 
-    def add(at: Indices, effect: NDArray[np.uint8], value: NDArray[np.int64],
-            slot: NDArray[np.uint8]) -> None:  # fmt: skip
-        end = at + code.lengths(at)
-        out.add(
-            at * text.size, end * text.size, effect=effect, value=value.astype(np.int32), slot=slot
-        )
-
     rows = follow_copies(
-        replace(text, words=words), restores, far, near, written[near],
+        replace(text, words=words), restores, copies.take(from_sp & ~into_sp), near, written[near],
         Registers(sp, language.pinned, elsewhere),
     )  # fmt: skip
-    add(rows.at, rows.effect, rows.value, rows.slot)
-    nothing = np.zeros(len(added.at), np.uint8)
-    add(added.at, nothing + np.uint8(Effect.ADD), added.value, nothing)
-    line = Line(words, written, _begins(text, edges), sp, language.result, language.step)
-    lost = [(at, Effect.LOST, 0) for at in sites[MOST_FOLLOWED:].tolist()]
+    lost = rows.effect == Effect.LOST
+    made = _made_from_sp(line, restores.take(member(restores.at, rows.at[lost])), language)
+    slots = np.zeros(len(rows.at), np.uint8)
+    for some, slot in (
+        (rows.take(~lost), rows.slot[~lost]),
+        (Rows(added.at, slots[:1] + np.uint8(Effect.ADD), added.value, added.at), 0),
+        (followed.take(followed.effect != Effect.RESTORE), 0),
+        (made, 0),
+    ):
+        start, end = some.at * text.size, (some.at + code.lengths(some.at)) * text.size
+        value = some.value.astype(np.int32)
+        out.add(start, end, effect=some.effect, value=value, slot=slot)
+
+
+def _made_from_sp(line: Line, restores: Copies, language: Language) -> Rows:
+    """What a register does that is moved to the stack pointer after something was taken from it.
+
+    LLVM makes room so: the difference of the stack pointer and a register, and a move of that.
+    """
+    rows = [(at, Effect.LOST, 0, 0) for at in restores.at[MOST_FOLLOWED:].tolist()]
     # A loop over a few instructions, at most MOST_FOLLOWED of them.
-    found = [
-        (at, *row)
-        for at in sites[:MOST_FOLLOWED].tolist()
-        for row in language.by_register(line, at, language.alignment)
-    ]
-    columns = np.array(found + lost, np.int64).reshape(-1, 3).T
-    add(columns[0], columns[1].astype(np.uint8), columns[2], np.zeros(len(columns[0]), np.uint8))
+    for at, source, value in zip(
+        *(column[:MOST_FOLLOWED].tolist() for column in (restores.at, *restores[2:])), strict=True
+    ):
+        made, moved = line.writer(at, source), line.writer(at, line.sp)
+        if made is None or value or (moved is not None and moved > made):
+            rows.append((at, Effect.LOST, 0, 0))
+        else:
+            rows += [(at, *row, 0) for row in language.by_register(line, made)]
+    return rows_of(rows)
 
 
 def _begins(text: Text, edges: Edges) -> NDArray[np.bool_]:
     """Which words control can come to from elsewhere than from the word before, (n + 1,)."""
     begins = np.zeros(len(text.words) + 1, bool)
     begins[edges.target[(edges.target >= 0) & (edges.target < len(begins))]] = True
-    leaves = _LEAVES[edges.flow]
-    begins[np.minimum(edges.end[leaves], len(text.words))] = True
+    begins[np.minimum(edges.end[LEAVES[edges.flow]], len(text.words))] = True
     begins[text.begin] = True
     return begins

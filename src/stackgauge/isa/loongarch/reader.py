@@ -116,31 +116,26 @@ def _copies(at: Indices, words: Words) -> Copies:
     return Copies(at, e.rd(words).astype(np.intp), source, value).take(found)
 
 
-def _by_register(line: Line, at: int, alignment: int) -> list[tuple[Effect, int]]:
+def _by_register(line: Line, at: int) -> list[tuple[Effect, int]]:
     """What an instruction does to the stack pointer by what registers hold, or in another way."""
     word = int(line.words[at])
     kind, first, second = word & 0xFFFF8000, word >> 5 & 31, word >> 10 & 31
     if kind == e.SUB_D and first == e.SP:
-        return taken(line.amount(at, second), alignment)
+        return taken(line.amount(at, second), e.ALIGNMENT)
     if kind in (e.ADD_D, e.AND) and e.SP in (first, second):
         number = line.amount(at, second if first == e.SP else first).exact
         if kind == e.ADD_D:
-            return [(Effect.LOST, 0)] if number is None else taken(known(-number), alignment)
+            return [(Effect.LOST, 0)] if number is None else taken(known(-number), e.ALIGNMENT)
         if number is not None and 0 < -number <= 1 << 30 and -number & -number - 1 == 0:
             return [(Effect.ALIGN, -number)]
     if word & 0xFFC0FFE0 == e.BSTRINS_D:  # of zeros, from bit 0 on
         return [(Effect.ALIGN, 2 << (word >> 16 & 63))]
-    made = line.made(at)
-    above = None if made is None else line.above_sp(at, made[0])
-    if made is not None and above is not None:
-        return taken(known(-(above + made[1])), alignment)
     return [(Effect.LOST, 0)]
 
 
 _LANGUAGE = Language(
     sp=e.SP,
     pinned={e.FRAME_POINTER: 0},
-    alignment=e.ALIGNMENT,
     copies=_copies,
     written=written_registers,
     result=result,

@@ -51,7 +51,6 @@ def read_riscv(code: Code, ranges: Ranges, *, bits: int, pushes: bool) -> Steps:
     language = Language(
         sp=e.SP,
         pinned={e.FRAME_POINTER: 0},
-        alignment=e.ALIGNMENT,
         copies=_copies,
         written=written_registers,
         result=result,
@@ -208,24 +207,20 @@ def _copies(at: Indices, words: Words) -> Copies:
     return copies.take(found)
 
 
-def _by_register(line: Line, at: int, alignment: int) -> list[tuple[Effect, int]]:
+def _by_register(line: Line, at: int) -> list[tuple[Effect, int]]:
     """What an instruction does to the stack pointer by what registers hold, or in another way."""
     word = int(line.words[at])
     first, second = word >> 15 & 31, word >> 20 & 31
     if word & 0xFE00707F == e.OP | 0x20 << 25 and first == e.SP:  # SUB
-        return taken(line.amount(at, second), alignment)
+        return taken(line.amount(at, second), e.ALIGNMENT)
     if word & 0xFE00707F == e.OP and e.SP in (first, second):  # ADD
         number = line.amount(at, second if first == e.SP else first).exact
-        return [(Effect.LOST, 0)] if number is None else taken(known(-number), alignment)
+        return [(Effect.LOST, 0)] if number is None else taken(known(-number), e.ALIGNMENT)
     if word & 0x707F == e.OP_IMM | 7 << 12 and first == e.SP:  # ANDI
         mask = (word >> 20) - (word >> 31 << 12)
         return _aligned(mask)
     if word & 0xFE00707F == e.OP | 7 << 12 and e.SP in (first, second):  # AND
         return _aligned(line.amount(at, second if first == e.SP else first).exact)
-    made = line.made(at)
-    above = None if made is None else line.above_sp(at, made[0])
-    if made is not None and above is not None:
-        return taken(known(-(above + made[1])), alignment)
     return [(Effect.LOST, 0)]
 
 

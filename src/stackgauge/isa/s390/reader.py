@@ -61,7 +61,6 @@ def read_s390(code: Code, ranges: Ranges) -> Steps:
     language = Language(
         sp=e.SP,
         pinned={e.FRAME_POINTER: 0},
-        alignment=e.ALIGNMENT,
         copies=partial(_copies, text, area),
         written=written_registers,
         result=result,
@@ -237,16 +236,16 @@ def _copies(text: Text, area: _SaveArea, at: Indices, words: Words) -> Copies:
     return Copies(at, into, source, value).take(kept | loads)
 
 
-def _by_register(line: Line, at: int, alignment: int) -> list[tuple[Effect, int]]:
+def _by_register(line: Line, at: int) -> list[tuple[Effect, int]]:
     """What an instruction does to the stack pointer by what registers hold, or in another way."""
     word = int(line.words[at])
     code, second = opcode(word), word >> 16 & 15
     one, other = (second, word >> 28 & 15) if code in _THREE else (e.SP, second)
     if code in (e.SGR, e.SLGR, e.SGRK, e.SLGRK) and one == e.SP:
-        return taken(line.amount(at, other), alignment)
+        return taken(line.amount(at, other), e.ALIGNMENT)
     if code in (e.AGR, e.ALGR, e.AGRK, e.ALGRK) and e.SP in (one, other):
         number = line.amount(at, other if one == e.SP else one).exact
-        return [(Effect.LOST, 0)] if number is None else taken(known(-number), alignment)
+        return [(Effect.LOST, 0)] if number is None else taken(known(-number), e.ALIGNMENT)
     if code in (e.SG, e.SLG):
         return [(Effect.DYNAMIC, NO_AMOUNT)]
     if code == e.NILL:
@@ -254,10 +253,6 @@ def _by_register(line: Line, at: int, alignment: int) -> list[tuple[Effect, int]
     # Of the stack pointer, not rotated, from the first bit on, the others 0.
     if code in (e.RISBG, e.RISBGN) and word & 0xF3F803F00 == e.SP << 32 | 0x800000:
         return _aligned(-(1 << 63 - (word >> 16 & 63)))
-    made = line.made(at)
-    above = None if made is None else line.above_sp(at, made[0])
-    if made is not None and above is not None:
-        return taken(known(-(above + made[1])), alignment)
     return [(Effect.LOST, 0)]
 
 

@@ -15,6 +15,7 @@ from tests.oracles.su import read_joined
 
 
 @pytest.mark.kernels
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", TOOLS)
 def test_a_whole_kernel(arch: str) -> None:
     try:

@@ -82,13 +82,23 @@ _BY_MACHINE: dict[int, Callable[[Elf], Isa]] = {
 }
 
 
+# The byte order of those that have but one.
+_ORDERS = {EM_X86_64: "<", EM_RISCV: "<", EM_LOONGARCH: "<", EM_S390: ">"}
+
+
 def isa_of(elf: Elf) -> Isa:
     """The architecture of an ELF file.
 
     Raises:
-        InputError: it is of an architecture that is not known here.
+        InputError: it is of an architecture that is not known here, or of a word size or byte
+            order that its architecture does not have.
     """
     make = _BY_MACHINE.get(elf.machine)
     if make is None:
         raise InputError(elf.where, f"is of an architecture not known here (machine {elf.machine})")
-    return make(elf)
+    isa = make(elf)
+    if elf.bits > isa.bits:
+        raise InputError(elf.where, f"is of {elf.bits} bits, which {isa.name} does not have")
+    if elf.order != _ORDERS.get(elf.machine, elf.order):
+        raise InputError(elf.where, f"is of a byte order that {isa.name} does not have")
+    return isa

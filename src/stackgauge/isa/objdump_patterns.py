@@ -266,7 +266,7 @@ _X86 = _dialect(
     rf"|{_X86_PREFIXED}j[a-z]++",
     jumps=rf"(?:{_X86_PREFIX})*jmp[lq]?",
     calls=r"call[lq]?",
-    traps=r"call[lq]?|ud2|ud1|int3",
+    traps=r"call[lq]?|ud2|ud1",
     pointers=r"bp",
     target=r"[\t ]++(?:0x)?([0-9a-f]++)(?=[ \n]|$)",
     stops=r"l?ret|iret|sysret|sysexit|l?jmp[lq]?[\t ]++\*"

@@ -15,12 +15,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stackgauge.image.arrays import member
 from stackgauge.isa.amount import Amount
 from stackgauge.isa.followed import Copies, Registers, follow_copies, near_words
 from stackgauge.isa.model import Effect, Flow, Steps
 from stackgauge.isa.steps import Collector
-from stackgauge.isa.straight import LEAVES, MOST_FOLLOWED, Line, Operand, Rows, follow_sites, rows_of
-from stackgauge.isa.words import Indices, Text, Words, member
+from stackgauge.isa.straight import (
+    LEAVES,
+    MOST_FOLLOWED,
+    Line,
+    Operand,
+    Rows,
+    follow_sites,
+    rows_of,
+)
+from stackgauge.isa.words import Indices, Text, Words
 
 # The target of an edge that names none.
 NOWHERE = -(1 << 60)
@@ -170,10 +179,10 @@ def _add_moves(
     )  # fmt: skip
     lost = rows.effect == Effect.LOST
     made = _made_from_sp(line, restores.take(member(restores.at, rows.at[lost])), language)
-    slots = np.zeros(len(rows.at), np.uint8)
+    plain = np.full(len(added.at), Effect.ADD, np.uint8)
     for some, slot in (
         (rows.take(~lost), rows.slot[~lost]),
-        (Rows(added.at, slots[:1] + np.uint8(Effect.ADD), added.value, added.at), 0),
+        (Rows(added.at, plain, added.value, added.source), 0),
         (followed.take(followed.effect != Effect.RESTORE), 0),
         (made, 0),
     ):
@@ -187,6 +196,7 @@ def _made_from_sp(line: Line, restores: Copies, language: Language) -> Rows:
 
     LLVM makes room so: the difference of the stack pointer and a register, and a move of that.
     """
+    rows: list[tuple[int, int, int, int]]
     rows = [(at, Effect.LOST, 0, 0) for at in restores.at[MOST_FOLLOWED:].tolist()]
     # A loop over a few instructions, at most MOST_FOLLOWED of them.
     for at, source, value in zip(

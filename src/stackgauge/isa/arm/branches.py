@@ -59,16 +59,11 @@ class Branches:
     def add(self, out: Out) -> None:
         """Add where they lead, after all that is done to the stack pointer."""
         target = np.where(self.direct, out.address(self.target), np.uint64(0))
-        for flow in (Flow.BRANCH, Flow.JUMP, Flow.CALL, Flow.TRAP):
-            which = self.flow == flow
-            out.add(self.at[which], flow=flow, target=target[which])
-        stops = (self.flow == Flow.STOP) & ~self.conditional
-        out.add(self.at[stops], flow=Flow.STOP)
-        # With a condition it may also go on.
-        jumps = self.flow == Flow.INDIRECT
-        after = out.address(self._listing.end(self.at))
-        target = np.where(self.conditional, after, np.uint64(0))
-        out.add(self.at[jumps], flow=Flow.INDIRECT, target=target[jumps])
+        # A jump to who knows where that has a condition may also go on.
+        goes_on = np.flatnonzero((self.flow == Flow.INDIRECT) & self.conditional)
+        target[goes_on] = out.address(self._listing.end(self.at[goes_on]))
+        kept = (self.flow != Flow.STOP) | ~self.conditional
+        out.add(self.at[kept], flow=self.flow[kept], target=target[kept])
 
 
 # What a branch to an undefined symbol, at address 0, leads to: its distance is cut off to as many

@@ -28,7 +28,7 @@ class Out:
         effect: Effect = Effect.NONE,
         value: int | NDArray[np.int64] = 0,
         slot: int | NDArray[np.uint8] = 0,
-        flow: Flow = Flow.NEXT,
+        flow: Flow | NDArray[np.uint8] = Flow.NEXT,
         target: NDArray[np.uint64] | None = None,
     ) -> None:
         """Add what some instructions do."""

@@ -66,6 +66,9 @@ def step(word: int, operand: Operand) -> tuple[int, int] | None:
         number = operand(second).exact
         if number is not None:
             return first, sign * number
+        number = operand(first).exact
+        if number is not None and sign > 0:
+            return second, number
     return None
 
 

@@ -7,14 +7,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.isa.amount import known
 from stackgauge.isa.followed import Copies
 from stackgauge.isa.loongarch import encoding as e
 from stackgauge.isa.loongarch.amounts import result, step
 from stackgauge.isa.loongarch.encoding import written_registers
 from stackgauge.isa.model import Code, Effect, Flow, Ranges, Steps
 from stackgauge.isa.reading import NOWHERE, Edges, Instructions, Language, past_padding, steps_of
-from stackgauge.isa.straight import Line, taken
+from stackgauge.isa.straight import LARGEST, Line, is_alignment, taken
 from stackgauge.isa.words import Indices, Text, Words, text_of
 
 _FLOW, _DESTINATION, _COPY = 1, 2, 4
@@ -113,6 +112,7 @@ def _copies(at: Indices, words: Words) -> Copies:
     value = np.where(adds, e.signed_field(words, 10, 12), 0)
     value = np.where(upper, e.signed_field(words, 10, 16) << 16, value)
     found = (adds | upper | moves) & (source != 0) & (e.rd(words) != 0)
+    found &= np.abs(value) <= LARGEST
     return Copies(at, e.rd(words).astype(np.intp), source, value).take(found)
 
 
@@ -122,13 +122,11 @@ def _by_register(line: Line, at: int) -> list[tuple[Effect, int]]:
     kind, first, second = word & 0xFFFF8000, word >> 5 & 31, word >> 10 & 31
     if kind == e.SUB_D and first == e.SP:
         return taken(line.amount(at, second), e.ALIGNMENT)
-    if kind in (e.ADD_D, e.AND) and e.SP in (first, second):
+    if kind == e.AND and e.SP in (first, second):
         number = line.amount(at, second if first == e.SP else first).exact
-        if kind == e.ADD_D:
-            return [(Effect.LOST, 0)] if number is None else taken(known(-number), e.ALIGNMENT)
-        if number is not None and 0 < -number <= 1 << 30 and -number & -number - 1 == 0:
+        if number is not None and is_alignment(-number):
             return [(Effect.ALIGN, -number)]
-    if word & 0xFFC0FFE0 == e.BSTRINS_D:  # of zeros, from bit 0 on
+    if word & 0xFFC0FFFF == e.BSTRINS_D | e.SP:  # of zeros, from bit 0 on
         return [(Effect.ALIGN, 2 << (word >> 16 & 63))]
     return [(Effect.LOST, 0)]
 

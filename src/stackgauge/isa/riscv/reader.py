@@ -7,7 +7,6 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.isa.amount import known
 from stackgauge.isa.boundaries import instruction_starts
 from stackgauge.isa.followed import Copies
 from stackgauge.isa.model import Code, Effect, Flow, Ranges, Steps
@@ -16,7 +15,7 @@ from stackgauge.isa.riscv import encoding as e
 from stackgauge.isa.riscv.amounts import result, step
 from stackgauge.isa.riscv.compressed import POPRET, POPRETZ, expanded
 from stackgauge.isa.riscv.encoding import field, signed, written_registers
-from stackgauge.isa.straight import LARGEST, Line, taken
+from stackgauge.isa.straight import Line, is_alignment, taken
 from stackgauge.isa.words import Indices, Text, Words, text_of
 
 # Instructions are made of these.
@@ -213,18 +212,14 @@ def _by_register(line: Line, at: int) -> list[tuple[Effect, int]]:
     first, second = word >> 15 & 31, word >> 20 & 31
     if word & 0xFE00707F == e.OP | 0x20 << 25 and first == e.SP:  # SUB
         return taken(line.amount(at, second), e.ALIGNMENT)
-    if word & 0xFE00707F == e.OP and e.SP in (first, second):  # ADD
-        number = line.amount(at, second if first == e.SP else first).exact
-        return [(Effect.LOST, 0)] if number is None else taken(known(-number), e.ALIGNMENT)
     if word & 0x707F == e.OP_IMM | 7 << 12 and first == e.SP:  # ANDI
-        mask = (word >> 20) - (word >> 31 << 12)
-        return _aligned(mask)
+        return _aligned((word >> 20) - (word >> 31 << 12))
     if word & 0xFE00707F == e.OP | 7 << 12 and e.SP in (first, second):  # AND
         return _aligned(line.amount(at, second if first == e.SP else first).exact)
     return [(Effect.LOST, 0)]
 
 
 def _aligned(mask: int | None) -> list[tuple[Effect, int]]:
-    if mask is not None and 0 < -mask <= LARGEST and -mask & -mask - 1 == 0:
+    if mask is not None and is_alignment(-mask):
         return [(Effect.ALIGN, -mask)]
     return [(Effect.LOST, 0)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from stackgauge.isa.amount import ANY, Amount, known
 from stackgauge.isa.s390 import encoding as e
 
@@ -15,6 +13,9 @@ _LGHI, _LGFI, _LLILF, _LLILL, _NILF = 0xA709, 0xC001, 0xC00F, 0xA50F, 0xC00B
 _LLGFR, _LLGHR, _LLGCR, _LR, _AHI = 0xB916, 0xB985, 0xB984, 0x1800, 0xA70A
 _SLLG, _SRLG, _LLGC, _LLGH, _LLGF = 0xEB0D, 0xEB0C, 0xE390, 0xE391, 0xE316
 _ALL, _WORD = (1 << 64) - 1, (1 << 32) - 1
+
+
+_SUMS = (e.AGR, e.SGR, e.ALGR, e.SLGR, e.AGRK, e.SGRK, e.ALGRK, e.SLGRK)
 
 
 class _OfWord(Amount):
@@ -34,14 +35,9 @@ def _word(value: Amount) -> Amount:
     return value.word if isinstance(value, _OfWord) else value.low(32)
 
 
-def opcode(word: int) -> int:
-    """The operation code of one instruction."""
-    return int(e.opcodes(np.array([word], np.uint64))[0])
-
-
 def result(word: int, operand: Operand) -> Amount:
     """What an instruction writes to its destination; ANY for one that is not followed."""
-    code = opcode(word)
+    code = e.opcode(word)
     first, third = word >> 36 & 15, word >> 32 & 15
     second, half = word >> 16 & 15, word >> 16 & 0xFFFF
     if code in (_LGHI, e.AGHI, e.AGHIK):
@@ -114,8 +110,7 @@ def _selected(word: int, operand: Operand) -> Amount:
 
 def step(word: int, operand: Operand) -> tuple[int, int] | None:
     """The register and the number whose sum an instruction makes."""
-    del operand  # numbers stand in the instructions themselves
-    code, first, third = opcode(word), word >> 36 & 15, word >> 32 & 15
+    code, first, third = e.opcode(word), word >> 36 & 15, word >> 32 & 15
     half = word >> 16 & 0xFFFF
     number = half - (half >> 15 << 16)
     if code in (e.AGHI, e.AGHIK, e.ALGHSIK):
@@ -123,6 +118,13 @@ def step(word: int, operand: Operand) -> tuple[int, int] | None:
     if code == e.LGR:
         return word >> 16 & 15, 0
     base = word >> 28 & 15
+    if code in _SUMS:
+        one, other = word >> 16 & 15, base
+        if code in (e.AGR, e.SGR, e.ALGR, e.SLGR):
+            one, other = word >> 20 & 15, one
+        amount = operand(other).exact
+        if amount is not None:
+            return one, -amount if code in (e.SGR, e.SLGR, e.SGRK, e.SLGRK) else amount
     if code in (e.LA, e.LAY) and (third == 0) != (base == 0):
         number = word >> 16 & 0xFFF
         if code == e.LAY:

@@ -48,6 +48,13 @@ def opcodes(words: Words) -> NDArray[np.uint16]:
     return (first << np.uint64(8) | rest).astype(np.uint16)
 
 
+def opcode(word: int) -> int:
+    """The operation code of one instruction."""
+    first, second = word >> 40, word >> 32 & 0xFF
+    rest = (0, second, second & 15, word & 0xFF)[_extension()[first]]
+    return first << 8 | rest
+
+
 def field(words: Words, first: int, width: int) -> Words:
     """The unsigned field of ``width`` bits that begins at bit ``first``."""
     return words >> np.uint64(48 - first - width) & np.uint64((1 << width) - 1)

@@ -14,17 +14,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.isa.amount import known
 from stackgauge.isa.boundaries import instruction_starts
 from stackgauge.isa.followed import Copies
 from stackgauge.isa.model import NO_AMOUNT, Code, Effect, Flow, Ranges, Steps
 from stackgauge.isa.reading import NOWHERE, Edges, Instructions, Language, past_padding, steps_of
 from stackgauge.isa.s390 import encoding as e
 from stackgauge.isa.s390 import writes as w
-from stackgauge.isa.s390.amounts import opcode, result, step
+from stackgauge.isa.s390.amounts import result, step
 from stackgauge.isa.s390.encoding import field, long_displacement, opcodes, signed_field
 from stackgauge.isa.s390.writes import written_registers
-from stackgauge.isa.straight import LARGEST, Line, taken
+from stackgauge.isa.straight import LARGEST, Line, is_alignment, taken
 from stackgauge.isa.words import Indices, Text, Words, text_of
 
 # Instructions are made of these.
@@ -239,16 +238,16 @@ def _copies(text: Text, area: _SaveArea, at: Indices, words: Words) -> Copies:
 def _by_register(line: Line, at: int) -> list[tuple[Effect, int]]:
     """What an instruction does to the stack pointer by what registers hold, or in another way."""
     word = int(line.words[at])
-    code, second = opcode(word), word >> 16 & 15
-    one, other = (second, word >> 28 & 15) if code in _THREE else (e.SP, second)
-    if code in (e.SGR, e.SLGR, e.SGRK, e.SLGRK) and one == e.SP:
-        return taken(line.amount(at, other), e.ALIGNMENT)
-    if code in (e.AGR, e.ALGR, e.AGRK, e.ALGRK) and e.SP in (one, other):
-        number = line.amount(at, other if one == e.SP else one).exact
-        return [(Effect.LOST, 0)] if number is None else taken(known(-number), e.ALIGNMENT)
-    if code in (e.SG, e.SLG):
+    code, second, third = e.opcode(word), word >> 16 & 15, word >> 28 & 15
+    if code in (e.SGRK, e.SLGRK) and second == e.SP:
+        return taken(line.amount(at, third), e.ALIGNMENT)
+    # The others have one register for a source and the destination.
+    early, late = word >> 36 & 15 == e.SP, word >> 20 & 15 == e.SP
+    if code in (e.SGR, e.SLGR) and late:
+        return taken(line.amount(at, second), e.ALIGNMENT)
+    if code in (e.SG, e.SLG) and early:
         return [(Effect.DYNAMIC, NO_AMOUNT)]
-    if code == e.NILL:
+    if code == e.NILL and early:
         return _aligned((word >> 16 & 0xFFFF) - (1 << 16))
     # Of the stack pointer, not rotated, from the first bit on, the others 0.
     if code in (e.RISBG, e.RISBGN) and word & 0xF3F803F00 == e.SP << 32 | 0x800000:
@@ -256,11 +255,5 @@ def _by_register(line: Line, at: int) -> list[tuple[Effect, int]]:
     return [(Effect.LOST, 0)]
 
 
-# With a destination of their own.
-_THREE = (e.AGRK, e.SGRK, e.ALGRK, e.SLGRK)
-
-
 def _aligned(mask: int) -> list[tuple[Effect, int]]:
-    if 0 < -mask <= LARGEST and -mask & -mask - 1 == 0:
-        return [(Effect.ALIGN, -mask)]
-    return [(Effect.LOST, 0)]
+    return [(Effect.ALIGN, -mask)] if is_alignment(-mask) else [(Effect.LOST, 0)]

@@ -10,7 +10,11 @@ class InputError(StackgaugeError):
 
     def __init__(self, where: object, what: str) -> None:
         """Say what is wrong with the input called ``where``."""
-        super().__init__(f"{where}: {what}")
+        # Names come from untrusted files: what could disturb a terminal is escaped.
+        text = f"{where}: {what}"
+        if not text.isprintable():
+            text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+        super().__init__(text)
 
 
 class UsageError(StackgaugeError):

@@ -7,6 +7,7 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from stackgauge.image.arrays import member
 from stackgauge.isa.boundaries import instruction_starts
 from stackgauge.isa.followed import Copies
 from stackgauge.isa.model import Code, Effect, Flow, Ranges, Steps
@@ -46,7 +47,8 @@ def read_riscv(code: Code, ranges: Ranges, *, bits: int, pushes: bool) -> Steps:
     fetch = partial(_fetch, text)
     edges = _edges(text, np.flatnonzero(kind & _FLOW), bits, pushes)
     moving = np.flatnonzero(kind & _MOVE)
-    moving = moving[~np.isin(moving, _inner_calls(text, edges))]
+    saving = (edges.flow == Flow.CALL) & (kind.take(edges.at) & _MOVE != 0)
+    moving = moving[~member(moving, _inner_calls(text, edges.take(saving)))]
     language = Language(
         sp=e.SP,
         pinned={e.FRAME_POINTER: 0},
@@ -184,12 +186,10 @@ def _pair(
 
 
 def _inner_calls(text: Text, edges: Edges) -> Indices:
-    """Calls of a part of the same stretch, whose way back is seen."""
-    known = np.flatnonzero((edges.flow == Flow.CALL) & (edges.target != NOWHERE))
-    stretch = text.stretch(edges.at[known])
-    target = edges.target[known]
-    inner = (target >= text.begin[stretch]) & (target < text.end[stretch])
-    return edges.at[known[inner]]
+    """Of some calls those of a part of the same stretch, whose way back is seen."""
+    stretch = text.stretch(edges.at)
+    inner = (edges.target >= text.begin[stretch]) & (edges.target < text.end[stretch])
+    return edges.at[inner]
 
 
 def _copies(at: Indices, words: Words) -> Copies:

@@ -52,7 +52,8 @@ class Flow(IntEnum):
     STOP = 4
     """Nowhere that is part of this function: a return, a halt."""
     INDIRECT = 5
-    """A jump to an address in a register or in memory: a jump table or a tail call."""
+    """A jump to an address in a register or in memory: a jump table or a tail call; with a
+    ``target`` it may go there as well (a conditional jump)."""
     TRAP = 6
     """An instruction that traps: the end of a path (BUG), or one that is resumed (WARN)."""
 

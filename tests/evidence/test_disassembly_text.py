@@ -188,7 +188,7 @@ def forms() -> Iterator[tuple[str, bytes, int]]:
     yield "mips64", b"   0:\t67bdfff0 \tdaddiu\tsp,sp,-16\n", 16
 
 
-@pytest.mark.parametrize(("arch", "line", "size"), forms())
+@pytest.mark.parametrize(("arch", "line", "size"), list(forms()))
 def test_forms(arch: str, line: bytes, size: int) -> None:
     assert frames(b"00000000 <f>:\n" + line, arch) == {"f": size}
 

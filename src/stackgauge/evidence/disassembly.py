@@ -28,6 +28,8 @@ _BLOCK = 1 << 20
 # What lies after a function's last instruction: the heading of the next section or file.
 _TAIL = 1 << 12
 _GAP = 3
+# Bytes that a function's name can have; the kernel's kallsyms allows 512.
+_NAME = 512
 
 _HEADER = re.compile(rb"([0-9a-f]+) <(.*)")
 # objdump also shows the assembler's own labels amid functions, where the linker may move code.
@@ -260,7 +262,10 @@ def _branches_into_cold(text: bytes) -> dict[int, int]:
     """The addresses in cold pieces that a function's text names, and where each piece begins."""
     found = {}
     for mark in _COLD.finditer(text):
-        branch = _INTO_COLD.search(text, text.rfind(b"\n", 0, mark.start()) + 1, mark.end() + 100)
+        # Names are not longer; a line may be anything.
+        least = max(0, mark.start() - _NAME)
+        start = max(least, text.rfind(b"\n", least, mark.start()))
+        branch = _INTO_COLD.search(text, start, mark.end() + _NAME)
         if branch is not None:
             target = int(branch[1], 16)
             found[target] = target - int(branch[2] or b"0", 16)

@@ -259,7 +259,7 @@ _X86 = _dialect(
     (M.RESTORE, rf"mov[lq]?\s+{_X86_REG},\s*{_X86_SP}"),
     (M.RESTORE, r"leave[lq]?", WORD, b"bp"),
     (M.LINK, rf"enter[lq]?\s+{_X86_IMMEDIATE},\s*\$0(?:x0)?(?P<neg>)", 0, b"bp"),
-    (M.STOP, rf"(?:{_X86_PREFIX})*(?:l?ret|iret|sysret|sysexit).*"),
+    (M.STOP, rf"(?:{_X86_PREFIX})*(?:l?ret|(?P<reg>iret|sysret|sysexit)).*"),
     (M.INDIRECT, r".*jmp.*"),
     (M.DYNAMIC, rf".*[\s,]{_X86_SP}"),
     branches=r"j[a-z]++(?:,p[nt])?|loop[a-z]*|call[lq]?(?=[^\n<]*<[^\n>]*\+0x)"
@@ -327,6 +327,8 @@ _ARM = _dialect(
     "arm",
     r"elf32-(?:little|big)arm(?:-fdpic)?",
     # An instruction on a condition that ends the function leaves the other path as it was.
+    (M.STOP, rf"{_ARM_UP}\{{(?P<list>[^}}]*\bpc)\}}", 4),
+    (M.STOP, rf"{_ARM_LDM}(?:\.w)?\s+(?P<reg>sp), \{{.*\bpc\}}"),
     (M.STOP, rf"{_ARM_LDM}(?:\.w)?\s.*\{{.*\bpc\}}.*"),
     (M.NONE, rf"{_ARM_LDM}{_ARM_IF}(?:\.w)?\s.*"),
     (M.GROW, rf"{_ARM_DOWN}\{{(?P<list>[^}}]*)\}}", 4),
@@ -337,7 +339,7 @@ _ARM = _dialect(
     (M.SHRINK, rf"{_ARM_VUP}\{{(?P<list>s[^}}]*)\}}", 4),
     (M.GROW, r"srsdb\s+sp!, .*", 8),
     (M.HOME, rf"{_ARM_LDM}\s+sp, \{{.*\bsp\b.*\}}"),
-    (M.STOP, r"ldr(?:\.w)?\s+pc, \[sp\], #.*"),
+    (M.STOP, rf"ldr(?:\.w)?\s+pc, \[sp\], #{_NUMBER}"),
     (M.STOP, r"(?:bx|mov(?:s|\.w)?)\s+(?:pc, )?lr"),
     (M.STOP, r"(?:subs|rfe\w*|eret)\s.*"),
     (M.NONE, rf"bx{_ARM_IF}\s.*"),

@@ -1,4 +1,4 @@
-"""Lengths and boundaries of x86 instructions, held against the decoder iced-x86."""
+"""Lengths of x86 instructions, held against the decoder iced-x86."""
 
 import iced_x86
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stackgauge.isa.x86.lengths import LONGEST, TAIL, instruction_lengths, instruction_starts
+from stackgauge.isa.x86.lengths import LONGEST, TAIL, instruction_lengths
 
 # Opcodes and prefixes that decide a length, oftener than chance would have them.
 TELLING = st.sampled_from(
@@ -77,20 +77,3 @@ def test_known_lengths(code: str, length: int) -> None:
 def test_no_bytes_make_stepping_stand_still(code: bytes, bits: int) -> None:
     assert min(lengths(code, bits)) >= 1
     assert min(lengths(code + b"\x66", bits)) >= 1
-
-
-@given(
-    st.lists(st.integers(1, 5), min_size=1, max_size=300),
-    st.lists(st.integers(0, 290), min_size=1, max_size=200, unique=True),
-)
-def test_starts_are_those_of_stepping_one_by_one(steps: list[int], begins: list[int]) -> None:
-    length = np.array(steps, np.uint8)
-    begin = np.array(sorted(b for b in begins if b < len(steps)), np.int64)
-    end = np.append(begin[1:], len(steps))[: len(begin)]
-    expected = set()
-    for first, last in zip(begin.tolist(), end.tolist(), strict=True):
-        at = first
-        while at < last:
-            expected.add(at)
-            at += steps[at]
-    assert instruction_starts(length, begin, end).tolist() == sorted(expected)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from stackgauge.image.source import Bytes
 from stackgauge.isa.model import NO_AMOUNT, Effect, Flow, Steps
+from stackgauge.isa.x86.lengths import LONGEST
 
 # How many instructions before the subtraction are looked at.
 LOOK_BACK = 16
@@ -25,6 +26,12 @@ RSP = 4
 
 # What a probe loop takes at each turn, at least (the guard size).
 _PAGE = 4096
+
+# ``lea disp32(%rsp),%r11``, which says where such a loop ends; in 32-bit code to eax, ecx or edx.
+_LIMITS = {
+    64: (b"\x4c\x8d\x9c\x24",),
+    32: (b"\x8d\x84\x24", b"\x8d\x8c\x24", b"\x8d\x94\x24"),
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ def settle_amounts(
     steps: Steps,
     offsets: NDArray[np.intp],
     data: Bytes,
-    starts: NDArray[np.intp],
+    begins: NDArray[np.bool_],
     bits: int,
 ) -> Steps:
     """Turn DYNAMIC effects into what the instructions before them say.
@@ -50,18 +57,21 @@ def settle_amounts(
         steps: as read; each DYNAMIC one is an ``add`` or ``sub`` of a register or memory.
         offsets: where each step is in ``data``.
         data: the code.
-        starts: where all instructions begin in ``data``, ascending.
+        begins: at which bytes of it an instruction begins.
         bits: 64 or 32.
 
     Returns:
         The steps with ADD for an amount that is constant, DYNAMIC with ``value`` its limit in
         bytes or NO_AMOUNT, LOST for an addition of something unknown.
     """
-    steps = _with_probe_loops(steps, offsets, data)
-    effect, value = steps.effect.copy(), steps.value.copy()
+    steps = _with_probe_loops(steps, offsets, data, bits)
     places = np.flatnonzero(steps.effect == Effect.DYNAMIC).tolist()
+    effect, value = steps.effect.copy(), steps.value.copy()
     for place in places:
-        at = int(np.searchsorted(starts, offsets[place]))
+        here = int(offsets[place])
+        low = max(here - LOOK_BACK * LONGEST, 0)
+        starts = np.flatnonzero(begins[low : here + LONGEST + 1]) + low
+        at = int(np.searchsorted(starts, here))
         own = _decode(data, starts, at, bits)
         adds = own is not None and own.op == "add-register"
         span = None
@@ -222,7 +232,7 @@ def _with_modrm(code: bytes, opcode: int, mod: int, reg: int, rm: int) -> _Instr
     return None
 
 
-def _with_probe_loops(steps: Steps, offsets: NDArray[np.intp], data: Bytes) -> Steps:
+def _with_probe_loops(steps: Steps, offsets: NDArray[np.intp], data: Bytes, bits: int) -> Steps:
     """The steps with each loop that takes the stack page by page made one adjustment.
 
     ``lea -N(%rsp),%r11`` comes before the loop, ``cmp %r11,%rsp; jne`` ends it: after it the
@@ -234,12 +244,15 @@ def _with_probe_loops(steps: Steps, offsets: NDArray[np.intp], data: Bytes) -> S
         & (steps.value[:-1] <= -_PAGE)
         & (steps.target[1:] == steps.start[:-1])
     )
+    if not len(loops):
+        return steps
     value, flow = steps.value.copy(), steps.flow.copy()
     for taken in loops.tolist():
         code = data[max(int(offsets[taken]) - 32, 0) : int(offsets[taken])].tobytes()
-        at = code.rfind(b"\x4c\x8d\x9c\x24")  # lea disp32(%rsp),%r11
-        if 0 <= at <= len(code) - 8:
-            value[taken] = int.from_bytes(code[at + 4 : at + 8], "little", signed=True)
+        at, size = max((code.rfind(limit), len(limit)) for limit in _LIMITS[bits])
+        if 0 <= at <= len(code) - size - 4:
+            amount = code[at + size : at + size + 4]
+            value[taken] = int.from_bytes(amount, "little", signed=True)
             # The way back to the loop's top goes: the one adjustment stands for all turns.
             flow[taken + 1] = Flow.NEXT
     return replace(steps, value=value, flow=flow)

@@ -1,43 +1,56 @@
-"""How long every instruction is, and where instructions begin, over many functions at once.
+"""How long every instruction is: the length that one would have at each byte of a section.
 
-x86 has no fixed instruction width, so a reader must find the boundaries first. The length that an
-instruction would have is computed at every byte, by look-ups in the opcode maps; then the
-boundaries are found by stepping from each function's start, all functions in lockstep.
+x86 has no fixed instruction width, so a reader must find the boundaries first. Nearly all lengths
+are said by an instruction's first two bytes and come out of one table; what that leaves open (two-
+and three-byte opcodes, prefixes, some addresses) is looked at further, each kind at once.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stackgauge.image.source import Bytes
 from stackgauge.isa.x86.opcodes import (
-    GROUP3B,
-    GROUP3Z,
-    HAS_MODRM,
-    IMM_SHIFT,
-    IMM_Z,
-    IS_PREFIX,
+    ESCAPE,
+    LEGACY_PREFIXES,
+    MAP_38,
     OPERAND_SIZE,
-    immediate_sizes,
+    PREFIX,
+    REX,
+    REX_IMM64,
+    SIB,
+    VECTOR,
+    length_table,
     modrm_table,
-    pair_table,
-    vector_map,
+    shrink_table,
+    two_byte_table,
+    vector_maps,
 )
 
-# No instruction is longer (volume 2, section 2.3.11), so that many bytes may be looked at past
-# the last; the buffer that is read must have them.
+# No instruction is longer (volume 2, section 2.3.11).
 LONGEST = 15
-TAIL = LONGEST + 2
+# The buffer that is read must have so many bytes after the last of its code: an instruction's
+# prefixes, and what is looked at behind them.
+TAIL = 2 * LONGEST
 
-# Fewer functions than this are stepped through one by one: a step of NumPy over few lanes costs
-# more than the same steps in plain Python.
-FEW_LANES = 64
+# How many bytes are looked up at once; what a step makes of them stays in the cache.
+_BLOCK = 1 << 16
+
+_IS_PREFIX = np.zeros(256, bool)
+_IS_PREFIX[list(LEGACY_PREFIXES)] = True
 
 
-def _pairs(buffer: Bytes, count: int) -> NDArray[np.uint16]:
-    """Each byte with the one after it, the first high, without a copy."""
-    return np.ndarray(count, np.dtype(">u2"), buffer.data, 0, (1,))
+def words(buffer: Bytes) -> NDArray[np.uint16]:
+    """Each byte with the one after it, as a little-endian word; no copy."""
+    return np.ndarray(len(buffer) - 1, np.dtype("<u2"), buffer.data, 0, (1,))
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """0 to ``count`` in stretches that fit into the cache."""
+    return (slice(at, min(at + _BLOCK, count)) for at in range(0, count, _BLOCK))
 
 
 def instruction_lengths(buffer: Bytes, bits: int) -> NDArray[np.uint8]:
@@ -51,117 +64,101 @@ def instruction_lengths(buffer: Bytes, bits: int) -> NDArray[np.uint8]:
         Lengths in bytes, shape (n,), 1 to LONGEST, uint8. Bytes that are no instruction get
         some length; the caller learns nothing from them but that they are not code.
     """
+    pairs, table = words(buffer), length_table(bits)
+    length = np.empty(len(buffer) - TAIL + LONGEST, np.uint8)
+    for block in blocks(len(length)):
+        table.take(pairs[block], out=length[block], mode="clip")
+    at = np.flatnonzero(length >= SIB) if bits == 32 else _all_but_rex(length)
+    kind = length[at]
+    prefixed = at[kind == PREFIX]
+    _vector(length, at[kind == VECTOR], buffer, pairs)
+    _two_byte(length, at[kind == ESCAPE], buffer, pairs, bits)
+    simple = at[(kind >= SIB) & (kind < REX)]
+    _with_base(length, simple, buffer[simple + 2])
+    if bits == 64:
+        _rex(length, buffer)
+    _prefixes(length, prefixed, buffer, pairs, bits)
     count = len(buffer) - TAIL
-    pairs = _pairs(buffer, count + TAIL - 1)
-    words = pair_table(bits).take(pairs[:count])
-    length = (words & 7).astype(np.uint8)
-    shrinks = (words >> IMM_SHIFT & 15) == IMM_Z
-    length += immediate_sizes(bits).take(words >> IMM_SHIFT & 15)
-    _add_modrm(length, shrinks, words, np.flatnonzero(words & HAS_MODRM), pairs)
-    _vector(length, shrinks, buffer, count, bits, pairs)
-    _prefixed(length, shrinks, buffer, np.flatnonzero(words & IS_PREFIX))
     # At the end a prefix may have nothing to be a prefix of; stepping must still go on.
-    return np.clip(length, 1, LONGEST, out=length)
+    return np.clip(length[:count], 1, LONGEST, out=length[:count])
 
 
-def _add_modrm(
+def _all_but_rex(length: NDArray[np.uint8]) -> NDArray[np.intp]:
+    return np.flatnonzero((length >= SIB) & (length & 0xF0 != REX))
+
+
+def _with_base(length: NDArray[np.uint8], at: NDArray[np.intp], sib: Bytes) -> None:
+    length[at] += np.where(sib & 7 == 5, 4 - SIB, -SIB).astype(np.uint8)
+
+
+def _two_byte(
     length: NDArray[np.uint8],
-    shrinks: NDArray[np.bool_],
-    words: NDArray[np.uint16],
     at: NDArray[np.intp],
+    buffer: Bytes,
     pairs: NDArray[np.uint16],
+    bits: int,
 ) -> None:
-    found = words[at]
-    modrm = pairs[at + (found & 7)]
-    length[at] += modrm_table().take(modrm)
-    # Group 3 (F6, F7) has an immediate only for TEST, whose ModRM.reg is 0 or 1.
-    imm = found >> IMM_SHIFT & 15
-    group = np.flatnonzero(((imm == GROUP3B) | (imm == GROUP3Z)) & (modrm >> 11 & 7 < 2))
-    wide = imm[group] == GROUP3Z
-    length[at[group]] += np.where(wide, 4, 1).astype(np.uint8)
-    shrinks[at[group[wide]]] = True
+    found = two_byte_table(bits).take(pairs[at + 1])
+    length[at] = found
+    three = found >= MAP_38
+    length[at[three]] = (
+        3 + modrm_table().take(pairs[at[three] + 3]) + (found[three] - np.uint8(MAP_38))
+    )
+    based = at[(found >= SIB) & ~three]
+    _with_base(length, based, buffer[based + 3])
 
 
 def _vector(
-    length: NDArray[np.uint8],
-    shrinks: NDArray[np.bool_],
-    buffer: Bytes,
-    count: int,
-    bits: int,
-    pairs: NDArray[np.uint16],
+    length: NDArray[np.uint8], at: NDArray[np.intp], buffer: Bytes, pairs: NDArray[np.uint16]
 ) -> None:
-    """VEX (C5, C4) and EVEX (62); in 32-bit mode only where ModRM.mod of LES, LDS, BOUND is 3."""
-    first = buffer[:count]
-    for byte, prefix_bytes in ((0xC5, 2), (0xC4, 3), (0x62, 4)):
-        at = np.flatnonzero(first == byte)
-        if bits == 32:
-            at = at[buffer[at + 1] >= 0xC0]
-        if not len(at):
-            continue
-        which = np.ones(len(at), np.uint8) if byte == 0xC5 else buffer[at + 1] & 7
-        which = np.where(which > 3, 1, np.maximum(which, 1))  # EVEX maps 5 and 6 are like map 1
-        maps = np.stack([vector_map(one) for one in (1, 2, 3)])
-        words = maps[which - 1, buffer[at + prefix_bytes]]
-        modrm = modrm_table().take(pairs[at + prefix_bytes + 1])
-        total = prefix_bytes + 1 + np.where(words & HAS_MODRM, modrm, 0)
-        length[at] = total + immediate_sizes(bits).take(words >> IMM_SHIFT & 15)
-        shrinks[at] = False
+    """VEX (C5, C4) and EVEX (62)."""
+    first = buffer[at]
+    prefix_bytes = np.where(first == 0xC5, 2, np.where(first == 0xC4, 3, 4))
+    which = np.where(first == 0xC5, 1, buffer[at + 1] & 7)
+    which = np.where(which > 3, 1, np.maximum(which, 1))  # EVEX maps 5 and 6 are like map 1
+    has_modrm, has_immediate = vector_maps()[:, which - 1, buffer[at + prefix_bytes]]
+    address = modrm_table().take(pairs[at + prefix_bytes + 1])
+    length[at] = prefix_bytes + 1 + np.where(has_modrm, address, 0) + has_immediate
 
 
-def _prefixed(
+def _rex(length: NDArray[np.uint8], buffer: Bytes) -> None:
+    """A REX prefix before an opcode adds a byte; an operand of 64 bits may add four more."""
+    longer = np.flatnonzero(length == REX_IMM64)
+    length[longer] = 10
+    for block in blocks(len(length) - 1):
+        here = length[block]
+        is_rex = (here == REX).view(np.uint8)
+        here += (length[block.start + 1 : block.stop + 1] - np.uint8(REX - 1)) * is_rex
+
+
+def _prefixes(
     length: NDArray[np.uint8],
-    shrinks: NDArray[np.bool_],
-    buffer: Bytes,
     at: NDArray[np.intp],
+    buffer: Bytes,
+    pairs: NDArray[np.uint16],
+    bits: int,
 ) -> None:
-    """Add each prefix to the instruction that follows it, the innermost prefixes first."""
-    count = len(length)
-    at = at[at < count - 1]
-    pending = np.zeros(count + 1, bool)
-    pending[at] = True
+    """Legacy prefixes: all before an instruction, and what the operand size does to it."""
+    opcode, narrow = at + 1, buffer[at] == OPERAND_SIZE
+    open_ended = np.arange(len(at))
     for _ in range(LONGEST):
-        if not len(at):
+        byte = buffer[opcode[open_ended]]
+        more = _IS_PREFIX[byte]
+        if bits == 64:
+            # A REX prefix that no opcode follows is without effect.
+            following = buffer[opcode[open_ended] + 1]
+            more |= (byte & 0xF0 == 0x40) & (_IS_PREFIX[following] | (following & 0xF0 == 0x40))
+        open_ended = open_ended[more]
+        if not len(open_ended):
             break
-        inner = pending[at + 1]
-        ready, at = at[~inner], at[inner]
-        narrow = buffer[ready] == OPERAND_SIZE
-        short = shrinks[ready + 1]
-        length[ready] = length[ready + 1] + 1 - 2 * (narrow & short)
-        shrinks[ready] = short & ~narrow
-        pending[ready] = False
-
-
-def instruction_starts(
-    length: NDArray[np.uint8], begin: NDArray[np.int64], end: NDArray[np.int64]
-) -> NDArray[np.intp]:
-    """Where instructions begin when stepping from ``begin`` until ``end``.
-
-    Args:
-        length: of the instruction at each byte, shape (n,).
-        begin: offsets of the first instruction of each stretch, shape (m,).
-        end: the offsets after their last bytes, at most n, shape (m,).
-
-    Returns:
-        The offsets of all instructions, ascending.
-    """
-    marked = np.zeros(len(length), bool)
-    lanes = np.flatnonzero(begin < end)
-    at, stop = begin[lanes], end[lanes]
-    while len(at) > FEW_LANES:
-        marked[at] = True
-        at = at + length[at]
-        live = at < stop
-        if not live.all():
-            at, stop = at[live], stop[live]
-    if len(at):
-        # A plain loop, since the few long functions that are left would be thousands of steps of
-        # a few lanes each.
-        steps = length.tobytes()
-        found: list[int] = []
-        for place, last in zip(at.tolist(), stop.tolist(), strict=True):
-            here = place
-            while here < last:
-                found.append(here)
-                here += steps[here]
-        marked[found] = True
-    return np.flatnonzero(marked)
+        narrow[open_ended] |= byte[more] == OPERAND_SIZE
+        opcode[open_ended] += 1
+    opcode = np.minimum(opcode, len(length) - 1)
+    total = opcode - at + length[opcode]
+    if bits == 64:
+        rex = buffer[opcode]
+        has_rex = rex & 0xF0 == 0x40
+        narrow &= ~(has_rex & (rex & 8 != 0))
+        opcode = opcode + has_rex
+    total -= 2 * (narrow & shrink_table(bits)[pairs[opcode]])
+    length[at] = np.minimum(total, LONGEST)

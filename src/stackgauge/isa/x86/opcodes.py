@@ -3,6 +3,9 @@
 Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, appendix A
 ("Opcode Map") and chapter 2 ("Instruction Format"). Only what decides an instruction's length is
 here: whether a ModRM byte follows the opcode, and how long the immediate is.
+
+The tables have 65,536 entries, one for each two bytes that follow each other: at ``first + 256 *
+second``, so that code is looked up by its little-endian words.
 """
 
 from __future__ import annotations
@@ -13,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Kinds of immediate, and their lengths in bytes by ``immediate_sizes``.
-NO_IMM, IMM8, IMM16, IMM_ENTER, IMM32, IMM_Z, IMM_V64, MOFFS, FAR, GROUP3B, GROUP3Z = range(11)
+NO_IMM, IMM8, IMM16, IMM_ENTER, IMM32, IMM_Z, MOFFS, FAR, GROUP3B, GROUP3Z = range(10)
 
-# The word of the pair table: bits 0-2 bytes before ModRM, bit 3 ModRM, bits 4-7 the immediate,
-# bit 8 a prefix (the rest is that of the bytes after it).
-HAS_MODRM = 1 << 3
-IMM_SHIFT = 4
-IS_PREFIX = 1 << 8
+# A length that the two bytes say whole is below SIB. With SIB added it is four bytes longer where
+# the SIB byte's base is 5; the others stand for what has to be looked at further.
+SIB, REX, REX_IMM64, ESCAPE, VECTOR, PREFIX = 0x10, 0x20, 0x21, 0x40, 0x41, 0x42
+# In the table of two-byte opcodes: the maps of three-byte ones.
+MAP_38, MAP_3A = 0x40, 0x41
+
 
 LEGACY_PREFIXES = (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3)
 OPERAND_SIZE = 0x66
@@ -72,80 +76,101 @@ def _two_byte() -> _Map:
     return table
 
 
-def _word(opcode_bytes: int, modrm: bool, imm: int) -> int:
-    return opcode_bytes | (HAS_MODRM if modrm else 0) | imm << IMM_SHIFT
+def _lengths(opcode_bytes: int, opcodes: _Map, bits: int) -> NDArray[np.uint8]:
+    """Lengths by an opcode and the byte after it, shape (256, 256), the opcode last."""
+    immediate = immediate_sizes(bits)
+    table = np.zeros((256, 256), np.uint8)
+    address = _address_sizes()
+    for opcode, (modrm, imm) in opcodes.items():
+        table[:, opcode] = opcode_bytes + immediate[imm]
+        if modrm:
+            table[:, opcode] += address
+        if imm in (GROUP3B, GROUP3Z):
+            # Group 3 has an immediate only for TEST, whose ModRM.reg is 0 or 1.
+            is_test = np.arange(256) >> 3 & 7 < 2
+            table[is_test, opcode] += 1 if imm == GROUP3B else 4
+    return table
+
+
+def _address_sizes() -> NDArray[np.uint8]:
+    """Bytes of ModRM, SIB and displacement by the ModRM byte, SIB added where that is not all.
+
+    Volume 2, tables 2-2 and 2-3 (32-bit and 64-bit addressing).
+    """
+    sizes = np.ones(256, np.uint8)
+    for modrm in range(0xC0):
+        mod, rm = modrm >> 6, modrm & 7
+        sizes[modrm] += (0, 1, 4)[mod]
+        if rm == 4:
+            sizes[modrm] += 1 if mod else 1 + SIB
+        elif rm == 5 and mod == 0:
+            sizes[modrm] += 4
+    return sizes
 
 
 @cache
-def pair_table(bits: int) -> NDArray[np.uint16]:
-    """What an instruction's first two bytes say of it: 65,536 words, first byte high."""
-    one, two = _one_byte(bits), _two_byte()
-    table = np.zeros((256, 256), np.uint16)
-    for opcode, (modrm, imm) in one.items():
-        table[opcode] = _word(1, modrm, imm)
-    table[0x0F] = [_word(2, modrm, imm) for _, (modrm, imm) in sorted(two.items())]
-    table[0x0F, 0x38] = _word(3, True, NO_IMM)
-    table[0x0F, 0x3A] = _word(3, True, IMM8)
+def length_table(bits: int) -> NDArray[np.uint8]:
+    """The length of an instruction by its first two bytes, or what else there is to look at."""
+    table = _lengths(1, _one_byte(bits), bits)
+    table[:, 0x0F] = ESCAPE
+    # In 32-bit mode these are LES, LDS and BOUND but where ModRM.mod is 3.
+    table[0xC0 if bits == 32 else 0 :, [0xC4, 0xC5, 0x62]] = VECTOR
     if bits == 64:
-        rex = table.copy()[:16]
-        rex[:] = [_word(2, modrm, imm) for _, (modrm, imm) in sorted(one.items())]
-        rex[:, list(LEGACY_PREFIXES)] = IS_PREFIX
-        rex[:, [0x0F, *range(0x40, 0x50)]] = IS_PREFIX
-        wide = rex[8:]  # REX.W: a 64-bit operand
-        wide[:, 0xB8:0xC0] = _word(2, False, IMM_V64)
-        for opcode in (0x69, 0x81, 0xC7, 0x05, 0x0D, 0x15, 0x1D, 0x25, 0x2D, 0x35, 0x3D, 0xA9):
-            # An operand-size prefix before REX.W has no effect.
-            wide[:, opcode] = _word(2, one[opcode][0], IMM32)
-        table[0x40:0x50] = rex
-    for prefix in LEGACY_PREFIXES:
-        table[prefix] = IS_PREFIX
+        table[:, 0x40:0x50] = REX
+        table[0xB8:0xC0, 0x48:0x50] = REX_IMM64
+        table[[[byte] for byte in (*LEGACY_PREFIXES, *range(0x40, 0x50))], 0x40:0x50] = PREFIX
+    table[:, list(LEGACY_PREFIXES)] = PREFIX
+    return table.reshape(-1)
+
+
+@cache
+def two_byte_table(bits: int) -> NDArray[np.uint8]:
+    """The same for opcodes after 0F, by the opcode and the byte after it; 0F counts."""
+    table = _lengths(2, _two_byte(), bits)
+    table[:, 0x38], table[:, 0x3A] = MAP_38, MAP_3A
     return table.reshape(-1)
 
 
 @cache
 def modrm_table() -> NDArray[np.uint8]:
-    """Bytes of ModRM, SIB and displacement, by the ModRM byte (high) and the one after it.
+    """Bytes of ModRM, SIB and displacement, by the ModRM byte and the one after it."""
+    table = np.repeat(_address_sizes()[None, :], 256, axis=0)
+    no_base = (np.arange(256) & 7 == 5)[:, None]
+    table += np.where((table >= SIB) & no_base, 4, 0).astype(np.uint8)
+    return (table & np.uint8(SIB - 1)).reshape(-1)
 
-    Volume 2, tables 2-2 and 2-3 (32-bit and 64-bit addressing).
-    """
-    table = np.ones((256, 256), np.uint8)
-    for modrm in range(0xC0):
-        mod, rm = modrm >> 6, modrm & 7
-        table[modrm] += (0, 1, 4)[mod]
-        if rm == 4:
-            table[modrm] += 1
-            if mod == 0:
-                table[modrm, [sib for sib in range(256) if sib & 7 == 5]] += 4
-        elif rm == 5 and mod == 0:
-            table[modrm] += 4
+
+@cache
+def shrink_table(bits: int) -> NDArray[np.bool_]:
+    """Whether an operand-size prefix takes two bytes of the immediate, by opcode and next byte."""
+    table = np.zeros((256, 256), bool)
+    for opcode, (_, imm) in _one_byte(bits).items():
+        table[:, opcode] = imm == IMM_Z
+    table[:, 0xF7] = np.arange(256) >> 3 & 7 < 2
     return table.reshape(-1)
 
 
 @cache
 def immediate_sizes(bits: int) -> NDArray[np.uint8]:
-    """Bytes of each kind of immediate, without an operand-size prefix."""
+    """Bytes of each kind of immediate, without an operand-size prefix; of group 3 none."""
     sizes = np.zeros(16, np.uint8)
     for kind, size in (
-        (IMM8, 1), (IMM16, 2), (IMM_ENTER, 3), (IMM32, 4), (IMM_Z, 4), (IMM_V64, 8),
-        (MOFFS, bits // 8), (FAR, 6),
+        (IMM8, 1), (IMM16, 2), (IMM_ENTER, 3), (IMM32, 4), (IMM_Z, 4), (MOFFS, bits // 8), (FAR, 6),
     ):  # fmt: skip
         sizes[kind] = size
     return sizes
 
 
 @cache
-def vector_map(which: int) -> NDArray[np.uint16]:
-    """The words of a VEX or EVEX opcode map (1: 0F, 2: 0F 38, 3: 0F 3A), 256 of them.
+def vector_maps() -> NDArray[np.bool_]:
+    """Of VEX and EVEX maps 1 to 3 (0F, 0F 38, 0F 3A): ModRM follows, an immediate; (2, 3, 256).
 
     Every opcode has a ModRM byte, ``vzeroupper`` (0F 77) aside; an immediate follows where the
     legacy opcode has one, and in the whole of map 3.
     """
-    if which == 3:
-        return np.full(256, _word(1, True, IMM8), np.uint16)
-    table = np.full(256, _word(1, True, NO_IMM), np.uint16)
-    if which == 1:
-        for opcode, (_, imm) in _two_byte().items():
-            if imm == IMM8:
-                table[opcode] = _word(1, True, IMM8)
-        table[0x77] = _word(1, False, NO_IMM)
-    return table
+    modrm, immediate = np.ones((3, 256), bool), np.zeros((3, 256), bool)
+    modrm[0, 0x77] = False
+    immediate[0, [opcode for opcode, (_, imm) in _two_byte().items() if imm == IMM8]] = True
+    immediate[0, 0x77] = False
+    immediate[2] = True
+    return np.stack([modrm, immediate])

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackgauge.evidence.flow import Followed, Pieces, follow
+from stackgauge.evidence.flow import Followed, follow
+from stackgauge.evidence.pieces import Pieces
 from stackgauge.evidence.table import NO_LIMIT, UNKNOWN, Base
 from stackgauge.isa.model import NO_AMOUNT, SAVED, Code, Effect, Flow, Isa, Ranges, Steps
 from stackgauge.kernel.tables import NO_JUMPS, Jumps

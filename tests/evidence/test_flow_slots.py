@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stackgauge.evidence.flow import Pieces, follow
+from stackgauge.evidence.flow import follow
+from stackgauge.evidence.pieces import Pieces
 from tests.evidence.test_flow import ISA, depths
 from tests.isa.listing import BASE
 from tests.isa.test_mips import MIPS

@@ -18,8 +18,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.evidence.table import NO_LIMIT, UNKNOWN, Base, Evidence, Rows, make_rows
-from stackgauge.image.arrays import sorted_unique
+from stackgauge.evidence.pieces import Pieces, Placed, place
+from stackgauge.evidence.plain import plain_rows
+from stackgauge.evidence.returns import endless_calls
+from stackgauge.evidence.table import (
+    NO_LIMIT,
+    UNKNOWN,
+    Base,
+    Evidence,
+    Rows,
+    in_order,
+    make_rows,
+)
+from stackgauge.image.arrays import member, sorted_unique
 from stackgauge.isa.model import NO_AMOUNT, SAVED, SLOTS, Effect, Flow, Isa, Steps
 from stackgauge.kernel.tables import NO_JUMPS, Jumps
 
@@ -37,32 +48,11 @@ _NO_LIMIT_ABOVE = 1 << 29
 _FROM_SP = 0
 _FROM_NOTHING = -1
 
+_END_BLOCKS = (Flow.BRANCH, Flow.JUMP, Flow.STOP, Flow.INDIRECT, Flow.TRAP)
+
 # How often a block whose state has changed is carried on from again, before a range that still
 # grows is taken to have no end.
 _TURNS = 8
-
-
-@dataclass(frozen=True, eq=False)
-class Pieces:
-    """Stretches of code, each a routine or a part of one, sorted by ``start`` and disjoint.
-
-    Attributes:
-        start, end: addresses, (n,) uint64.
-        routine: which routine the piece is part of, (n,) intp.
-        entry: whether the routine is entered at the piece's start; bool.
-    """
-
-    start: Addresses
-    end: Addresses
-    routine: Indices
-    entry: NDArray[np.bool_]
-
-    def at(self, address: Addresses) -> Indices:
-        """The piece that each address lies in, or -1."""
-        if not len(self.start):
-            return np.full(len(address), -1, np.intp)
-        found = np.searchsorted(self.start, address, side="right") - 1
-        return np.where((found >= 0) & (address < self.end[found]), found, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,47 +91,67 @@ def follow(steps: Steps, pieces: Pieces, isa: Isa, jumps: Jumps = NO_JUMPS) -> F
         empty = np.zeros(0, np.uint64)
         rows = make_rows(empty, empty, np.zeros(0, np.int32), Evidence.INSTRUCTIONS)
         return Followed(rows, pieces, *(np.zeros(0, bool),) * 3)
-    inside = _inside(steps, pieces)
-    switched = (steps.flow == Flow.JUMP) & np.isin(steps.start, jumps.source)
+    code = place(steps, pieces)
     # A jump that a table names (a static branch, an alternative) may be a NOP as well.
-    steps = replace(steps, flow=np.where(switched, np.uint8(Flow.BRANCH), steps.flow))
+    switched = np.flatnonzero(code.steps.flow == Flow.JUMP)
+    switched = switched[member(code.steps.start[switched], jumps.source)]
+    code = code.with_flow(switched, Flow.BRANCH)
+    endless = endless_calls(code, routines)
+    plain = plain_rows(code.with_flow(endless, Flow.STOP), isa, jumps, routines)
+    rest = ~plain.routine
+    parts, doubtful, dynamic, unlimited = [plain.rows], rest & False, rest & False, rest & False
+    if rest.any():
+        chosen = rest[pieces.routine]
+        numbered = np.cumsum(rest) - 1
+        some = replace(pieces.take(chosen), routine=numbered[pieces.routine[chosen]])
+        # Like a trap, such a call ends a path; code that nothing else leads to may follow it
+        # where the compiler did not know.
+        steps = code.with_flow(endless, Flow.TRAP).steps
+        followed = _follow_paths(place(steps, some).steps, some, isa, jumps)
+        parts.append(followed.rows)
+        doubtful[rest], dynamic[rest] = followed.doubtful, followed.dynamic
+        unlimited[rest] = followed.unlimited
+    return Followed(in_order(parts), pieces, _with_jumpers(code, doubtful), dynamic, unlimited)
+
+
+def _follow_paths(steps: Steps, pieces: Pieces, isa: Isa, jumps: Jumps) -> Followed:
+    """The same for routines that have to be followed path by path."""
+    routines = int(pieces.routine.max()) + 1
+    inside = _inside(steps, pieces)
     steps, jumps = _with_inner_calls(steps, inside, isa, jumps)
     blocks = _Blocks(steps, pieces, inside, jumps)
     transform = _Transform(steps, blocks, isa)
     state = _State(blocks, transform, routines)
     state.run(pieces, isa)
-    dynamic = np.zeros(routines, bool)
-    amounts = steps.effect[transform.moving] == Effect.DYNAMIC
-    dynamic[blocks.routine[transform.block_of[amounts]]] = True
     dynamic, unlimited = state.endless.copy(), state.endless
     amounts = np.flatnonzero(steps.effect[transform.moving] == Effect.DYNAMIC)
     owner = blocks.routine[transform.block_of[amounts]]
     dynamic[owner] = True
     unlimited[owner[steps.value[transform.moving[amounts]] == NO_AMOUNT]] = True
     rows = _rows(steps, blocks, transform, state)
-    doubtful = state.doubt | _uncalled(steps, pieces, blocks, transform, state)
+    doubtful = state.doubt | _uncalled(blocks, transform, state)
     return Followed(rows, pieces, doubtful, dynamic, unlimited)
 
 
-def _uncalled(
-    steps: Steps, pieces: Pieces, blocks: _Blocks, transform: _Transform, state: _State
-) -> NDArray[np.bool_]:
-    """Which routines have a step after which they would have less than nothing on the stack.
-
-    So has one that jumps into such a routine: an interrupt's stub, for example.
-    """
+def _uncalled(blocks: _Blocks, transform: _Transform, state: _State) -> NDArray[np.bool_]:
+    """Which routines have a step after which they would have less than nothing on the stack."""
     block, source = transform.block_of, transform.step_source.astype(np.intp)
     depth = state.least[block, np.maximum(source, 0)] + transform.step_least
     result = np.zeros(len(state.endless), bool)
     result[blocks.routine[block[(depth < 0) & (depth > _LOST_BELOW) & ~transform.step_lost]]] = True
-    jumps = np.flatnonzero(steps.flow == Flow.JUMP)
-    here, there = pieces.at(steps.start[jumps]), pieces.at(steps.target[jumps])
-    leaves = (here >= 0) & (there >= 0)
-    here, there = pieces.routine[here[leaves]], pieces.routine[there[leaves]]
-    found = 0
-    while found != (found := int(result.sum())):
-        result[here[result[there]]] = True
     return result
+
+
+def _with_jumpers(code: Placed, doubtful: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those, and the routines that jump into one of them: an interrupt's stub, for example."""
+    jumps = np.flatnonzero(code.steps.flow == Flow.JUMP)
+    into, leaves = code.leaving(jumps)
+    leaves &= into >= 0
+    here, there = code.routine(jumps[leaves]), code.pieces.routine[into[leaves]]
+    found = -1
+    while found != (found := int(doubtful.sum())):
+        doubtful[here[doubtful[there]]] = True
+    return doubtful
 
 
 def _inside(steps: Steps, pieces: Pieces) -> NDArray[np.bool_]:
@@ -182,7 +192,7 @@ class _Blocks:
     def __init__(
         self, steps: Steps, pieces: Pieces, inside: NDArray[np.bool_], jumps: Jumps
     ) -> None:
-        ends_block = np.isin(steps.flow, (Flow.BRANCH, Flow.JUMP, Flow.STOP, Flow.INDIRECT))
+        ends_block = np.isin(steps.flow, _END_BLOCKS)
         # A fixup that lies apart (ARM's .text.fixup) runs on another routine's stack.
         here, there = pieces.at(jumps.source), pieces.at(jumps.target)
         within = pieces.routine[here] == pieces.routine[there]
@@ -382,9 +392,10 @@ class _State:
             source = self._transform.source[rows].astype(np.intp)
             nothing = source == _FROM_NOTHING
             picked = np.maximum(source, 0)
-            new_least = np.take_along_axis(least[moved], picked, 1) + self._transform.least[rows]
+            old_least = np.take_along_axis(least[moved], picked, 1)
+            new_least = old_least + self._transform.least[rows]
             new_most = np.take_along_axis(most[moved], picked, 1) + self._transform.most[rows]
-            lost = nothing | (new_least < _LOST_BELOW)
+            lost = nothing | (old_least < _LOST_BELOW)
             least[moved] = np.where(lost, _LOST, new_least)
             most[moved] = np.where(lost, _LOST, np.minimum(new_most, NO_LIMIT))
         return least, most
@@ -471,12 +482,19 @@ class _State:
         self._put_off.clear()
         traps = self._blocks.traps[block]
         if traps.all():
-            block = block[~self.known[self._blocks.may_fall[block]]]
+            block = block[~self._led_around(self._blocks.may_fall[block])]
         else:
             self._put_off.append(block[traps])
             block = block[~traps]
         least, most = self._leave(block)
         return self._arrive(self._blocks.may_fall[block], least, most)
+
+    def _led_around(self, block: Indices) -> NDArray[np.bool_]:
+        """Which blocks are reached, or only lead on to one that is: NOPs that align it, mostly."""
+        blocks = self._blocks
+        idle = (blocks.first[block] == blocks.after[block]) & (blocks.falls[block] >= 0)
+        led: NDArray[np.bool_] = self.known[block] | idle & self.known[blocks.falls[block]]
+        return led
 
     def _land_indirect(self) -> Indices:
         """Blocks that nothing reaches, in a routine with an indirect jump: its jump table's."""
@@ -486,10 +504,7 @@ class _State:
             return jump
         orphan: Indices = np.flatnonzero(blocks.orphan & ~self.known)
         orphan = orphan[np.isin(blocks.routine[orphan], blocks.routine[jump])]
-        # But for one that only leads on to what is reached: mostly NOPs that align it, and in any
-        # case with nothing to be known of.
-        idle = (blocks.first[orphan] == blocks.after[orphan]) & (blocks.falls[orphan] >= 0)
-        orphan = orphan[~(idle & self.known[blocks.falls[orphan]])]
+        orphan = orphan[~self._led_around(orphan)]
         if not len(orphan):
             return orphan
         # The deepest jump of the routine: a tail call jumps from the entry's depth.
@@ -520,12 +535,13 @@ def _rows(steps: Steps, blocks: _Blocks, transform: _Transform, state: _State) -
     moving = transform.moving[: len(transform.block_of)]
     inner = np.flatnonzero(steps.end[moving] < blocks.end[transform.block_of])
     block, source = transform.block_of[inner], transform.step_source[inner].astype(np.intp)
+    before = state.least[block, source]
     after = (
         steps.end[moving[inner]],
         blocks.end[block],
         block,
         transform.step_lost[inner] | (state.least[block, 0] < _LOST_BELOW) & (source == 0),
-        state.least[block, source] + transform.step_least[inner],
+        np.where(before < _LOST_BELOW, _LOST, before + transform.step_least[inner]),
         state.most[block, source] + transform.step_most[inner],
     )
     columns = [np.concatenate(pair) for pair in zip(starts, after, strict=True)]

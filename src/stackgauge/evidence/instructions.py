@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.evidence.flow import Followed, Pieces, follow
+from stackgauge.evidence.flow import Followed, follow
+from stackgauge.evidence.pieces import Pieces
 from stackgauge.image.elf import Elf
 from stackgauge.image.source import Bytes
 from stackgauge.isa.model import Code, Flow, Isa, Ranges, Steps, joined

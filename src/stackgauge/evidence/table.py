@@ -104,6 +104,13 @@ def make_rows(
     )
 
 
+def in_order(parts: list[Rows]) -> Rows:
+    """Tables over different code made one."""
+    columns = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Rows)}
+    rows = Rows(**columns)
+    return rows if len(parts) == 1 else rows.take(np.argsort(rows.start, kind="stable"))
+
+
 @dataclass(frozen=True, eq=False)
 class Peaks:
     """The deepest row of each of n address ranges.
@@ -185,7 +192,31 @@ def deeper(one: Rows, two: Rows) -> Rows:
         one: rows that say which code is meant: the result covers theirs alone.
         two: the other table.
     """
-    two = two.take(_touching(two, one))
+    # Only where the other says more is anything to be done; mostly that is nowhere.
+    two = two.take(known(two))
+    if not len(one) or not len(two):
+        return one
+    first = np.searchsorted(one.end, two.start, side="right")
+    last = np.searchsorted(one.start, two.end, side="left")
+    some = np.flatnonzero(first < last)
+    bounds = np.column_stack([first[some], last[some]]).reshape(-1)
+    more = np.zeros(len(some), bool)
+    says = known(one)
+    for ours, theirs in ((one.depth, two.depth), (one.most, two.most)):
+        # A sentinel row, so that every bound is a valid index for reduceat.
+        lowest = np.append(np.where(says, ours, UNKNOWN), NO_LIMIT)
+        more |= np.minimum.reduceat(lowest, bounds)[::2] < theirs[some] if len(some) else False
+    some = some[more]
+    touched = np.zeros(len(one) + 1, np.int32)
+    np.add.at(touched, first[some], 1)
+    np.add.at(touched, last[some], -1)
+    inside = np.cumsum(touched[:-1]) > 0
+    if not inside.any():
+        return one
+    return in_order([one.take(~inside), _deeper(one.take(inside), two.take(some))])
+
+
+def _deeper(one: Rows, two: Rows) -> Rows:
     bounds = np.concatenate([two.start, two.end])
     bounds = bounds[sample(one, bounds) >= 0]
     cuts = sorted_unique(np.concatenate([one.start, one.end, bounds]))
@@ -194,9 +225,7 @@ def deeper(one: Rows, two: Rows) -> Rows:
     other = sample(two, cuts)
     other_row = np.maximum(other, 0)
     end = np.minimum(one.end[at], np.append(cuts[1:], one.end[-1:]))
-    if not len(two):
-        return one
-    other_knows = (other >= 0) & known(two)[other_row]
+    other_knows = other >= 0
     prefer = other_knows & (~known(one)[at] | (two.depth[other_row] > one.depth[at]))
     columns = {
         name: np.where(prefer, getattr(two, name)[other_row], getattr(one, name)[at])

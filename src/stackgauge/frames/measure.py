@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from stackgauge.evidence.cfi import Cfi, cfi_rows
 from stackgauge.evidence.ehabi import ehabi_rows
-from stackgauge.evidence.flow import Pieces
 from stackgauge.evidence.instructions import instruction_rows, read_steps
 from stackgauge.evidence.orc import orc_rows
 from stackgauge.evidence.padding import first_code, without_padding
+from stackgauge.evidence.pieces import Pieces, place
 from stackgauge.evidence.table import (
     NO_LIMIT,
     UNKNOWN,
@@ -141,15 +141,19 @@ class Measurer:
         functions = self.functions
         return read_steps(self.image.elf, self.isa, self.contents, functions.start, functions.end)
 
-    def _steps_of(self, which: NDArray[np.bool_]) -> Steps:
+    def _steps_of(self, pieces: Pieces) -> Steps:
         """The same of some functions, of which few are read where a table sees instructions."""
-        functions = self.functions
         if len(self.orc):
-            chosen = np.flatnonzero(which)
-            start, end = functions.start[chosen], functions.end[chosen]
-            return read_steps(self.image.elf, self.isa, self.contents, start, end)
-        owner = np.searchsorted(functions.start, self.steps.start, side="right") - 1
-        return self.steps.take(which[owner])
+            return read_steps(self.image.elf, self.isa, self.contents, pieces.start, pieces.end)
+        return place(self.steps, pieces).steps
+
+    def _pieces(self, which: NDArray[np.bool_]) -> Pieces:
+        """The stretches of some functions, which are numbered by ``unique`` of their routines."""
+        functions, chosen = self.functions, np.flatnonzero(which)
+        numbered = np.unique(functions.routine[chosen], return_inverse=True)[1]
+        return Pieces(
+            functions.start[chosen], functions.end[chosen], numbered, functions.parent[chosen] < 0
+        )
 
     def peaks(self, table: Rows) -> Peaks:
         """What a table says of each function.
@@ -164,8 +168,8 @@ class Measurer:
         start[late] = np.where(begin < end[late], begin, start[late])
         return peaks(table, start, end)
 
-    def beyond(self, table: Rows) -> NDArray[np.bool_]:
-        """Which functions have instructions that take stack where the table does not say so."""
+    def beyond(self, table: Rows, settled: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which settled functions have instructions that take stack where the table says not so."""
         functions, elf = self.functions, self.image.elf
         # What an alternative does counts at the instruction that it may replace.
         patched = replacements(elf, self.contents)
@@ -174,7 +178,8 @@ class Measurer:
             read_steps(elf, self.isa, self.contents, start, patched.end[first]), no_rows()
         )
         takes = np.searchsorted(taken, patched.end) > np.searchsorted(taken, patched.start)
-        places = np.concatenate([unseen(self.steps, table), patched.site[takes]])
+        steps = self._steps_of(self._pieces(settled[functions.routine]))
+        places = np.concatenate([unseen(steps, table), patched.site[takes]])
         result = np.zeros(len(functions), bool)
         at = np.searchsorted(functions.start, places, side="right") - 1
         result[functions.routine[at[at >= 0]]] = True
@@ -191,13 +196,9 @@ class Measurer:
             The rows, and the frames of the functions of ``which``.
         """
         functions, elf = self.functions, self.image.elf
-        chosen = np.flatnonzero(which)
-        used, numbered = np.unique(functions.routine[chosen], return_inverse=True)
-        pieces = Pieces(
-            functions.start[chosen], functions.end[chosen], numbered, functions.parent[chosen] < 0
-        )
+        used, pieces = np.unique(functions.routine[which]), self._pieces(which)
         followed = instruction_rows(
-            elf, self.isa, self.contents, pieces, self._steps_of(which),
+            elf, self.isa, self.contents, pieces, self._steps_of(pieces),
             table_jumps(elf, self.image.symbols, self.contents), replacements(elf, self.contents),
         )  # fmt: skip
         rows = deeper(followed.rows, other)
@@ -272,7 +273,7 @@ def measure(image: Image) -> Frames:
     # A function of which any piece is not settled is read whole.
     rest = ~whole.settled
     if not len(work.orc):
-        rest |= work.beyond(table)
+        rest |= work.beyond(table, whole.settled)
     rest = rest[routine]
     if rest.any():
         rows, read = work.instructions(rest, table)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from stackgauge.errors import InputError
 from stackgauge.image.elf import (
+    EM_386,
     EM_AARCH64,
     EM_ARM,
     EM_LOONGARCH,
@@ -24,6 +25,12 @@ def _x86_64(_: Elf) -> Isa:
     from stackgauge.isa.x86 import X86_64
 
     return X86_64
+
+
+def _i386(_: Elf) -> Isa:
+    from stackgauge.isa.x86 import I386
+
+    return I386
 
 
 def _arm64(_: Elf) -> Isa:
@@ -71,6 +78,7 @@ def _loongarch(elf: Elf) -> Isa:
 # One line an architecture, by ELF machine number; each is imported only when it is met.
 _BY_MACHINE: dict[int, Callable[[Elf], Isa]] = {
     EM_X86_64: _x86_64,
+    EM_386: _i386,
     EM_AARCH64: _arm64,
     EM_ARM: _arm,
     EM_MIPS: _mips,

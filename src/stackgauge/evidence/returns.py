@@ -1,0 +1,69 @@
+"""Calls that do not come back: of ``panic``, ``do_exit`` and the like, told by their own code.
+
+The compiler knows them by their declarations. It lets a call of one end a path, with whatever
+arguments are pushed, and lets any other code follow.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackgauge.evidence.pieces import Placed
+from stackgauge.isa.model import Effect, Flow
+
+_LEAVES = np.zeros(len(Flow), bool)
+_LEAVES[[Flow.STOP, Flow.INDIRECT]] = True
+
+
+def endless_calls(code: Placed, routines: int) -> NDArray[np.intp]:
+    """Which steps call a routine, one of the code's own, that does not return.
+
+    It does not if nothing in it returns or jumps out of it, and control can't run over its end:
+    the last instruction jumps, or calls another such routine.
+    """
+    steps, pieces = code.steps, code.pieces
+    if not len(steps):
+        return np.zeros(0, np.intp)
+    returns = np.zeros(routines, bool)
+    # A trap that moves the stack pointer is a return from an interrupt.
+    leaves = _LEAVES.take(steps.flow) | (steps.flow == Flow.TRAP) & (steps.effect != Effect.NONE)
+    returns[code.routine(np.flatnonzero(leaves))] = True
+    jumps = np.flatnonzero((steps.flow == Flow.JUMP) | (steps.flow == Flow.BRANCH))
+    jumps = jumps[~returns[code.routine(jumps)]]
+    out = code.leaving(jumps)[1]
+    returns[code.routine(jumps[out])] = True
+    # The pieces of what is left; a piece that is not entered, such as a cold one or an
+    # alternative, is left for code of the same routine.
+    whole = np.flatnonzero(pieces.entry & ~returns[pieces.routine])
+    last = np.maximum(code.after[whole] - 1, 0)
+    closed = (code.after[whole] > code.first[whole]) & (steps.end[last] == pieces.end[whole])
+    returns[pieces.routine[whole[~closed]]] = True
+    ends = np.isin(steps.flow[last], (Flow.JUMP, Flow.CALL))
+    returns[pieces.routine[whole[~ends]]] = True
+    calling = whole[steps.flow[last] == Flow.CALL]
+    callee = pieces.at(steps.target[code.after[calling] - 1])
+    met = (
+        (callee >= 0)
+        & pieces.entry[callee]
+        & (steps.target[code.after[calling] - 1] == pieces.start[callee])
+    )
+    # Each turn finds one at least, and few have more than two or three turns.
+    known = returns.copy()
+    known[pieces.routine[calling]] = True
+    before = -1
+    while before != (before := int(known.sum())):
+        ends = met & ~known[pieces.routine[callee]] & ~returns[pieces.routine[calling]]
+        known[pieces.routine[calling[ends]]] = False
+    never = pieces.start[pieces.entry & ~known[pieces.routine]]
+    calls = np.flatnonzero(steps.flow == Flow.CALL)
+    return calls[_among(steps.target[calls], never)]
+
+
+def _among(values: NDArray[np.uint64], few: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which values are among a few sorted ones."""
+    if not len(few):
+        return np.zeros(len(values), bool)
+    at = np.minimum(np.searchsorted(few, values), len(few) - 1)
+    found: NDArray[np.bool_] = few[at] == values
+    return found

@@ -1,6 +1,6 @@
-"""Frames that ORC and CFI do not settle, of a Debian kernel, are GCC's own figures.
+"""Frames that ORC and CFI do not settle, of Debian's kernels, are GCC's own figures.
 
-The table beside this file is what GCC says of them: see ``tests/oracles/debian_usage.py``.
+The tables beside this file are what GCC says of them: see ``tests/oracles/debian_usage.py``.
 """
 
 from __future__ import annotations
@@ -17,35 +17,50 @@ from tests.oracles.compare import Figure, disagreement, figures_of
 from tests.oracles.debian_usage import read_rows
 from tests.oracles.su import Usage
 
-RELEASE = "6.1.0-56-amd64"
-ROWS = read_rows(Path(__file__).with_name(f"su-debian-{RELEASE}.tsv"))
-# Lines of function, ours, GCC's and cause.
-LISTED = Path(__file__).with_name(f"su-debian-{RELEASE}-differences.tsv")
+# By Debian's architecture: the release that the table is of, how many functions that has at least,
+# and one of them.
+KERNELS = {
+    "amd64": ("6.1.0-56-amd64", 200, "do_sys_poll"),
+    "i386": ("6.1.0-50-686-pae", 3000, "do_sys_poll"),
+}
+PACKAGES = [
+    (arch, f"linux-image-{release}{suffix}")
+    for arch, (release, _, _) in KERNELS.items()
+    for suffix in ("", "-dbg")
+]
 
 
-def figures(package: str) -> dict[int, Figure]:
+def table(arch: str, suffix: str = "") -> Path:
+    return Path(__file__).with_name(f"su-debian-{KERNELS[arch][0]}{suffix}.tsv")
+
+
+def figures(package: str, arch: str) -> dict[int, Figure]:
     try:
-        fetched = fetch_debian(package, arch="amd64")
+        fetched = fetch_debian(package, arch=arch)
     except (NotFoundError, UnreachableError) as error:
         pytest.skip(str(error))
     [image] = open_images(fetched.image)
     return {figure.address: figure for figure in figures_of(measure(image))}
 
 
-def test_the_table() -> None:
-    assert len(ROWS) >= 200
-    assert "do_sys_poll" in {row.function for row in ROWS}
+@pytest.mark.parametrize("arch", KERNELS)
+def test_the_table(arch: str) -> None:
+    _, least, known = KERNELS[arch]
+    rows = read_rows(table(arch))
+    assert len(rows) >= least
+    assert known in {row.function for row in rows}
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize("package", [f"linux-image-{RELEASE}", f"linux-image-{RELEASE}-dbg"])
-def test_unsettled_frames(package: str) -> None:
-    ours = figures(package)
+@pytest.mark.parametrize(("arch", "package"), PACKAGES)
+def test_frames_are_gccs(arch: str, package: str) -> None:
+    ours = figures(package, arch)
     found = set()
-    for row in ROWS:
+    for row in read_rows(table(arch)):
         figure = ours[int(row.address, 16)]
         usage = Usage(row.file, row.file, 0, row.function, row.bytes, row.kind)
         if disagreement(usage, figure):
             found.add((row.function, str(figure.least), str(row.bytes)))
-    listed = {tuple(line.split("\t")[:3]) for line in LISTED.read_text().splitlines()[1:]}
-    assert found == listed
+    # Lines of function, ours, GCC's and cause.
+    listed = table(arch, "-differences").read_text().splitlines()[1:]
+    assert found == {tuple(line.split("\t")[:3]) for line in listed}

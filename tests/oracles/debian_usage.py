@@ -1,16 +1,17 @@
 """GCC's figures for functions of a Debian kernel, from the same source, options and compiler.
 
-ORC counts from the stack pointer in most functions, and settles their frames. This takes the
-others, compiles their files as Debian did but with ``-fstack-usage``, and keeps those functions
-whose machine code is, but for what the linker fills in, Debian's to the byte. Run as a program it
-writes them as a table (see ``Row``); for amd64 alone:
+On amd64 ORC counts from the stack pointer in most functions, and settles their frames. This takes
+the others, compiles their files as Debian did but with ``-fstack-usage``, and keeps those functions
+whose machine code is, but for what the linker fills in, Debian's to the byte. On i386, where next
+to no frame is settled by a table, it takes all functions of the files that are named. Run as a
+program it writes them as a table (see ``Row``):
 
-    python -m tests.oracles.debian_usage VMLINUX CONFIG OUTPUT
+    python -m tests.oracles.debian_usage VMLINUX CONFIG OUTPUT [--files FILE...]
 
 VMLINUX is that of the ``-dbg`` package, CONFIG the one beside the kernel. The source's version,
-``gcc-12`` and ``pahole`` have to be those of the kernel. ``--tree`` names a folder for the
-objects, which is kept, so that a stopped run goes on where it was. ``--time`` limits the
-compiling (some 35 minutes of processor time for all).
+the compiler (see ``COMPILERS``) and ``pahole`` have to be those of the kernel. ``--tree`` names a
+folder for the objects, which is kept, so that a stopped run goes on where it was. ``--time`` limits
+the compiling (some 35 minutes of processor time for all of amd64).
 
 Needs pyelftools.
 """
@@ -31,7 +32,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.image.elf import SHT_RELA, Elf, parse_elf
+from stackgauge.image.elf import EM_386, EM_X86_64, SHT_REL, SHT_RELA, Elf, parse_elf
 from stackgauge.image.source import Bytes, map_file
 from stackgauge.image.symbols import NO_SECTION, STT_FUNC, Symbols, elf_symbols
 from tests.oracles.linux_source import linux_source
@@ -40,8 +41,11 @@ from tests.oracles.su import Usage, name_in_su, parse_su
 # arch/x86/include/asm/orc_types.h of 6.1: two offsets, then sp_reg in the lowest four bits.
 _ORC = np.dtype([("sp_offset", "<i2"), ("bp_offset", "<i2"), ("rest", "<u2")])
 _ORC_REG_UNDEFINED, _ORC_REG_SP = 0, 5
-# System V ABI, AMD64 supplement, table 4.9: relocations of eight bytes; others have four.
-_EIGHT_BYTES = (1, 24)
+# System V ABI, AMD64 supplement, table 4.9: relocations of eight bytes; others have four, and so
+# have those of i386.
+_EIGHT_BYTES = {EM_X86_64: (1, 24), EM_386: ()}
+# The kernel's name of the architecture, and what is put before the names of its tools.
+COMPILERS = {EM_X86_64: ("x86_64", ""), EM_386: ("i386", "i686-linux-gnu-")}
 _COLD = re.compile(r"\.cold(\.\d+)?$")
 
 
@@ -136,10 +140,13 @@ def by_file(vmlinux: Path, functions: list[Function]) -> dict[str, list[Function
     return found
 
 
-def compile_files(source: Path, tree: Path, config: Path, files: list[str], limit: float) -> None:
+def compile_files(
+    source: Path, tree: Path, config: Path, machine: int, files: list[str], limit: float
+) -> None:
     """Compile C files of the kernel into ``tree``, in order, until ``limit`` seconds are over."""
-    command = ["nice", "make", "-k", "-C", os.fspath(source), f"O={tree}", "ARCH=x86_64", "-s"]
-    command += ["CC=gcc-12", f"-j{os.cpu_count() or 1}"]
+    architecture, tools = COMPILERS[machine]
+    command = ["nice", "make", "-k", "-C", os.fspath(source), f"O={tree}", f"ARCH={architecture}"]
+    command += ["-s", f"CROSS_COMPILE={tools}", f"CC={tools}gcc-12", f"-j{os.cpu_count() or 1}"]
     if not (tree / ".config").exists():
         (tree / ".config").write_bytes(config.read_bytes())
         subprocess.run([*command, "olddefconfig", "prepare"], check=True)
@@ -182,15 +189,17 @@ def read_object(path: Path) -> Object:
         int(section): np.zeros(int(elf.headers["size"][section]), bool)
         for section in elf.executable
     }
-    for table in np.flatnonzero(elf.headers["type"] == SHT_RELA).tolist():
+    kind = np.dtype([("offset", "<u8"), ("type", "<u4"), ("symbol", "<u4"), ("addend", "<i8")])
+    if elf.bits == 32:
+        kind = np.dtype([("offset", "<u4"), ("type", "u1"), ("symbol", "u1", 3)])
+    for table in np.flatnonzero(np.isin(elf.headers["type"], (SHT_REL, SHT_RELA))).tolist():
         mask = filled.get(int(elf.headers["info"][table]))
         if mask is None:
             continue
-        kind = np.dtype([("offset", "<u8"), ("type", "<u4"), ("symbol", "<u4"), ("addend", "<i8")])
         relocations = elf.contents(table).view(kind)
-        width = np.where(np.isin(relocations["type"], _EIGHT_BYTES), 8, 4)
+        width = np.where(np.isin(relocations["type"], _EIGHT_BYTES[elf.machine]), 8, 4)
         for byte in range(8):
-            mask[relocations["offset"][byte < width] + np.uint64(byte)] = True
+            mask[relocations["offset"][byte < width].astype(np.int64) + byte] = True
     return Object(elf, functions, symbols, filled)
 
 
@@ -258,21 +267,26 @@ def main() -> None:
     parser.add_argument("vmlinux", type=Path)
     parser.add_argument("config", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--files", nargs="+", metavar="FILE", help="for example fs/select.c")
     parser.add_argument("--tree", type=Path)
     parser.add_argument("--time", type=float, default=3600.0, metavar="SECONDS")
     arguments = parser.parse_args()
     elf = parse_elf(map_file(arguments.vmlinux), arguments.vmlinux)
     symbols = elf_symbols(elf)
-    wanted = by_file(arguments.vmlinux, unsettled(elf, symbols))
-    # Files with many such functions first.
-    files = sorted(wanted, key=lambda file: (-len(wanted[file]), file))
     everything: dict[str, list[Function]] = defaultdict(list)
     for row in np.flatnonzero((symbols.type == STT_FUNC) & (symbols.size > 0)).tolist():
         function = _function(symbols, row)
         everything[function.name].append(function)
+    if arguments.files:
+        found = by_file(arguments.vmlinux, [one for group in everything.values() for one in group])
+        wanted = {file: found[file] for file in arguments.files}
+    else:
+        wanted = by_file(arguments.vmlinux, unsettled(elf, symbols))
+    # Files with many such functions first.
+    files = sorted(wanted, key=lambda file: (-len(wanted[file]), file))
     tree = (arguments.tree or Path(tempfile.mkdtemp())).resolve()
     tree.mkdir(parents=True, exist_ok=True)
-    compile_files(linux_source(), tree, arguments.config, files, arguments.time)
+    compile_files(linux_source(), tree, arguments.config, elf.machine, files, arguments.time)
     rows = [
         row for file in files for row in rows_of_file(elf, file, wanted[file], everything, tree)
     ]
@@ -281,7 +295,7 @@ def main() -> None:
     lines += ["\t".join(map(str, astuple(row))) for row in rows]
     arguments.output.write_text("\n".join(lines) + "\n")
     count = sum(map(len, wanted.values()))
-    print(f"{len(rows)} functions, of {count} that ORC does not settle, in {arguments.output}")
+    print(f"{len(rows)} functions, of {count} looked for, in {arguments.output}")
 
 
 if __name__ == "__main__":

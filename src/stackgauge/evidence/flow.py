@@ -48,6 +48,8 @@ _NO_LIMIT_ABOVE = 1 << 29
 _FROM_SP = 0
 _FROM_NOTHING = -1
 
+_NONE = np.zeros(0, np.uint64)
+
 _END_BLOCKS = (Flow.BRANCH, Flow.JUMP, Flow.STOP, Flow.INDIRECT, Flow.TRAP)
 
 # How often a block whose state has changed is carried on from again, before a range that still
@@ -77,7 +79,9 @@ class Followed:
     unlimited: NDArray[np.bool_]
 
 
-def follow(steps: Steps, pieces: Pieces, isa: Isa, jumps: Jumps = NO_JUMPS) -> Followed:
+def follow(
+    steps: Steps, pieces: Pieces, isa: Isa, jumps: Jumps = NO_JUMPS, never: Addresses = _NONE
+) -> Followed:
     """Carry the stack pointer along every path.
 
     Args:
@@ -85,6 +89,7 @@ def follow(steps: Steps, pieces: Pieces, isa: Isa, jumps: Jumps = NO_JUMPS) -> F
         pieces: the code; routine numbers are 0 to n-1.
         isa: gives the depth at entry and the stack's alignment.
         jumps: edges from the kernel's tables; those outside the pieces are ignored.
+        never: addresses, ascending, of routines that are known not to return.
     """
     routines = int(pieces.routine.max()) + 1 if len(pieces.routine) else 0
     if not routines:
@@ -96,7 +101,7 @@ def follow(steps: Steps, pieces: Pieces, isa: Isa, jumps: Jumps = NO_JUMPS) -> F
     switched = np.flatnonzero(code.steps.flow == Flow.JUMP)
     switched = switched[member(code.steps.start[switched], jumps.source)]
     code = code.with_flow(switched, Flow.BRANCH)
-    endless = endless_calls(code, routines)
+    endless = endless_calls(code, routines, never)
     plain = plain_rows(code.with_flow(endless, Flow.STOP), isa, jumps, routines)
     rest = ~plain.routine
     parts, doubtful, dynamic, unlimited = [plain.rows], rest & False, rest & False, rest & False

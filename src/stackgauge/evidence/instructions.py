@@ -91,6 +91,7 @@ def instruction_rows(
     steps: Steps,
     jumps: Jumps,
     patched: Replacements,
+    never: Addresses,
 ) -> Followed:
     """What the instructions of the pieces say, alternatives and table edges included.
 
@@ -102,6 +103,7 @@ def instruction_rows(
         steps: what the instructions of the pieces do.
         jumps: edges from the kernel's tables.
         patched: the alternatives.
+        never: addresses, ascending, of routines that are known not to return.
     """
     inside = (pieces.at(patched.start) >= 0) & (patched.end > patched.start)
     jumps = _with_jumps_of(steps, jumps, Replacements(*(column[inside] for column in patched)))
@@ -112,4 +114,4 @@ def instruction_rows(
         more = read_steps(elf, isa, contents, whole.start[other], whole.end[other])
         steps = joined([steps, more])
         steps = steps.take(np.argsort(steps.start, kind="stable"))
-    return follow(steps, whole, isa, jumps)
+    return follow(steps, whole, isa, jumps, never)

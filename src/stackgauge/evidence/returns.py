@@ -16,11 +16,16 @@ _LEAVES = np.zeros(len(Flow), bool)
 _LEAVES[[Flow.STOP, Flow.INDIRECT]] = True
 
 
-def endless_calls(code: Placed, routines: int) -> NDArray[np.intp]:
-    """Which steps call a routine, one of the code's own, that does not return.
+def endless_calls(code: Placed, routines: int, named: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Which steps call a routine that does not return.
 
-    It does not if nothing in it returns or jumps out of it, and control can't run over its end:
-    the last instruction jumps, or calls another such routine.
+    One of the code's own does not if nothing in it returns or jumps out of it, and control can't
+    run over its end: the last instruction jumps, or calls another such routine.
+
+    Args:
+        code: what the instructions do.
+        routines: how many there are.
+        named: addresses, ascending, of routines that are known not to return.
     """
     steps, pieces = code.steps, code.pieces
     if not len(steps):
@@ -42,22 +47,22 @@ def endless_calls(code: Placed, routines: int) -> NDArray[np.intp]:
     ends = np.isin(steps.flow[last], (Flow.JUMP, Flow.CALL))
     returns[pieces.routine[whole[~ends]]] = True
     calling = whole[steps.flow[last] == Flow.CALL]
-    callee = pieces.at(steps.target[code.after[calling] - 1])
-    met = (
-        (callee >= 0)
-        & pieces.entry[callee]
-        & (steps.target[code.after[calling] - 1] == pieces.start[callee])
-    )
+    target = steps.target[code.after[calling] - 1]
+    callee = pieces.at(target)
+    met = (callee >= 0) & pieces.entry[callee] & (target == pieces.start[callee])
+    sure = _among(target, named)
     # Each turn finds one at least, and few have more than two or three turns.
     known = returns.copy()
     known[pieces.routine[calling]] = True
     before = -1
     while before != (before := int(known.sum())):
-        ends = met & ~known[pieces.routine[callee]] & ~returns[pieces.routine[calling]]
+        ends = sure | met & ~known[pieces.routine[callee]]
+        ends &= ~returns[pieces.routine[calling]]
         known[pieces.routine[calling[ends]]] = False
     never = pieces.start[pieces.entry & ~known[pieces.routine]]
     calls = np.flatnonzero(steps.flow == Flow.CALL)
-    return calls[_among(steps.target[calls], never)]
+    target = steps.target[calls]
+    return calls[_among(target, never) | _among(target, named)]
 
 
 def _among(values: NDArray[np.uint64], few: NDArray[np.uint64]) -> NDArray[np.bool_]:

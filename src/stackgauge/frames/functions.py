@@ -69,6 +69,13 @@ class Functions:
         """For each stretch the index of the function that it is part of: its parent or itself."""
         return np.where(self.parent >= 0, self.parent, np.arange(len(self)))
 
+    @cached_property
+    def sized(self) -> NDArray[np.bool_]:
+        """Whether the symbol says how long each is, or else it was taken to reach to the next."""
+        result = self.symbol >= 0
+        result[result] = self.symbols.size[self.symbol[result]] > 0
+        return result
+
     def addresses(self, elf: Elf, rows: NDArray[np.intp]) -> NDArray[np.uint64]:
         """Where functions begin, as users know it: in an object, the offset in the section."""
         start = self.start[rows]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackgauge.evidence.cfi import Cfi, cfi_rows
+from stackgauge.evidence.cut import in_midst, leads_on, leaves_deep
 from stackgauge.evidence.ehabi import ehabi_rows
 from stackgauge.evidence.instructions import instruction_rows, read_steps
 from stackgauge.evidence.orc import orc_rows
@@ -29,11 +30,13 @@ from stackgauge.evidence.table import (
 )
 from stackgauge.evidence.unseen import unseen
 from stackgauge.frames.functions import Functions, find_functions
+from stackgauge.image.arrays import member
 from stackgauge.image.opening import Image
 from stackgauge.image.relocate import relocated
 from stackgauge.image.source import Bytes
 from stackgauge.isa import isa_of
-from stackgauge.isa.model import Isa, Steps
+from stackgauge.isa.model import Flow, Isa, Steps
+from stackgauge.kernel.noreturns import noreturns
 from stackgauge.kernel.tables import replacements, table_jumps
 
 # How many bytes at a function's start may be NOPs that CFI leaves out.
@@ -185,6 +188,23 @@ class Measurer:
         result[functions.routine[at[at >= 0]]] = True
         return result
 
+    def cut(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Functions of no known size that a label has cut, and what each goes on with.
+
+        Whether one does is only looked at where a table says that what follows it in the text has
+        more on the stack than a call puts there.
+        """
+        functions = self.functions
+        midst = in_midst(functions.start, self.table, self.isa) & (functions.parent < 0)
+        before = np.flatnonzero(midst[1:] & ~functions.sized[:-1])
+        pieces = self._pieces(member(np.arange(len(functions)), before))
+        code = place(self._steps_of(pieces), pieces)
+        over = before[leads_on(code)]
+        jumps = np.flatnonzero((code.steps.flow == Flow.JUMP) | (code.steps.flow == Flow.BRANCH))
+        into = np.searchsorted(functions.start, code.steps.target[jumps], side="right") - 1
+        met = (into >= 0) & midst[into]
+        return np.append(over, before[code.piece[jumps[met]]]), np.append(over + 1, into[met])
+
     def instructions(self, which: NDArray[np.bool_], other: Rows) -> tuple[Rows, Judged]:
         """What the instructions of some functions say.
 
@@ -197,14 +217,20 @@ class Measurer:
         """
         functions, elf = self.functions, self.image.elf
         used, pieces = np.unique(functions.routine[which]), self._pieces(which)
+        steps = self._steps_of(pieces)
         followed = instruction_rows(
-            elf, self.isa, self.contents, pieces, self._steps_of(pieces),
+            elf, self.isa, self.contents, pieces, steps,
             table_jumps(elf, self.image.symbols, self.contents), replacements(elf, self.contents),
+            noreturns(self.image.symbols),
         )  # fmt: skip
         rows = deeper(followed.rows, other)
+        listed = self._pieces(np.ones(len(functions), bool))
+        deep = leaves_deep(place(steps, pieces), rows, self.isa, listed) & ~functions.sized[which]
+        doubtful = followed.doubtful
+        doubtful[pieces.routine[deep]] = True
         pieces = followed.pieces
         judged = judge(peaks(rows, pieces.start, pieces.end), used[pieces.routine], len(functions))
-        judged.settled[used] &= ~followed.doubtful
+        judged.settled[used] &= ~doubtful
         judged.dynamic[used] = followed.dynamic
         judged.most[used[followed.unlimited]] = NO_LIMIT
         return rows, judged
@@ -238,6 +264,22 @@ def judge(found: Peaks, routine: NDArray[np.intp], count: int) -> Judged:
     return Judged(least, most, settled, np.zeros(count, bool), evidence)
 
 
+def _doubt_cut(work: Measurer, whole: Judged) -> None:
+    """Where a label has cut a function, its figure may be that of its first part alone.
+
+    What follows the label counts from the same place, so it matters where it is deeper.
+    """
+    first, second = work.cut()
+    first, second = work.functions.routine[first], work.functions.routine[second]
+    # Few, and as many turns as a function has parts.
+    while True:
+        deeper_on = (whole.least[second] > whole.least[first]) | ~whole.settled[second]
+        doubtful = first[deeper_on & whole.settled[first]]
+        if not len(doubtful):
+            break
+        whole.settled[doubtful] = False
+
+
 def _settle_rest(work: Measurer, whole: Judged, endless: NDArray[np.bool_]) -> None:
     """Let EHABI say the frames that nothing else does.
 
@@ -262,9 +304,14 @@ def _settle_rest(work: Measurer, whole: Judged, endless: NDArray[np.bool_]) -> N
         getattr(whole, column)[settles] = getattr(found, column)[settles]
 
 
-def measure(image: Image) -> Frames:
-    """The frame of every function of an image."""
-    work = Measurer(image)
+def measure(image: Image, work: Measurer | None = None) -> Frames:
+    """The frame of every function of an image.
+
+    Args:
+        image: the image.
+        work: what is to compute it, of a caller that wants its tables as well.
+    """
+    work = work or Measurer(image)
     functions = work.functions
     routine, table = functions.routine, work.table
     pieces = work.peaks(table)
@@ -282,6 +329,7 @@ def measure(image: Image) -> Frames:
             for field in fields(ours):
                 column = getattr(theirs, field.name)
                 getattr(ours, field.name)[rest] = column if theirs is inside else column[rest]
+    _doubt_cut(work, whole)
     # Of a function without a limit only the least is said, and code that is not understood
     # can't make that less.
     endless = whole.dynamic & (whole.most >= NO_LIMIT)

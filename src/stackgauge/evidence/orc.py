@@ -72,8 +72,9 @@ def orc_rows(elf: Elf, contents: Callable[[str], Bytes]) -> Rows:
         raise InputError(elf.where, "is broken: .orc_unwind and .orc_unwind_ip do not match")
     entries = raw.view(ENTRY)
     offsets = places.view("<i4").astype(np.int64)
-    own = np.uint64(section.address) + np.arange(count, dtype=np.uint64) * np.uint64(4)
-    address = own + offsets.view(np.uint64)
+    address = np.arange(0, 4 * count, 4, dtype=np.uint64)
+    address += np.uint64(section.address)
+    address += offsets.view(np.uint64)
     # The kernel's build sorts the table of vmlinux; a module's is sorted when it is loaded.
     if not (address[1:] >= address[:-1]).all():
         order = np.argsort(address, kind="stable")
@@ -93,5 +94,5 @@ def orc_rows(elf: Elf, contents: Callable[[str], Bytes]) -> Rows:
     base[regs | partial] = Base.REGISTERS
     # The last entry of all says where the code ends (objtool ends each section with one).
     end = np.append(address[1:], address[-1:] + np.uint64(1))
-    rows = make_rows(address, end, depth, Evidence.ORC, base=base)
-    return rows.take(end > address)
+    rows, some = make_rows(address, end, depth, Evidence.ORC, base=base), end > address
+    return rows if some.all() else rows.take(some)

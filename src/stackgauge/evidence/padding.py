@@ -63,14 +63,21 @@ def _first_far(
     data: Bytes, allowed: NDArray[np.bool_], first: NDArray[np.int64], size: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """The same of stretches of any length."""
-    size = np.maximum(size, 0)
-    # All bytes of all stretches one after the other, and where each stretch begins in them.
-    before = np.cumsum(size) - size
-    offset = np.repeat(first - before, size)
-    offset += np.arange(len(offset))
-    code = np.append(np.flatnonzero(~allowed[data[offset]]), np.int64(1 << 62))
-    place = code[np.searchsorted(code, before)] - before
-    return np.where(place < size, place, -1)
+    result = np.full(len(first), -1, np.int64)
+    live = np.flatnonzero(size > 0)
+    # Code mostly begins soon.
+    for ahead in range(_SHORT):
+        live = live[size[live] > ahead]
+        code = ~allowed[data[first[live] + ahead]]
+        result[live[code]] = ahead
+        live = live[~code]
+    # A loop over the few that are left: large holes between parts of the kernel.
+    for lane in live.tolist():
+        rest = data[first[lane] + _SHORT : first[lane] + size[lane]]
+        found = np.flatnonzero(~allowed[rest])
+        if len(found):
+            result[lane] = _SHORT + int(found[0])
+    return result
 
 
 # Most padding is shorter than a cache line; what is longer is looked through one by one.

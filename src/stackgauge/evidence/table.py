@@ -193,6 +193,7 @@ def deeper(one: Rows, two: Rows) -> Rows:
         two: the other table.
     """
     # Only where the other says more is anything to be done; mostly that is nowhere.
+    two = two.take(_touching(two, one))
     two = two.take(known(two))
     if not len(one) or not len(two):
         return one

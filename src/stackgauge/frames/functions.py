@@ -286,14 +286,16 @@ def _parents(symbols: Symbols, chosen: NDArray[np.intp]) -> NDArray[np.int64]:
     if not len(marks):
         return parent
     begin = symbols.name[chosen[named]]
-    end = strings.ends(begin)
-    mark = np.append(marks, np.int64(1 << 62))[np.searchsorted(marks, begin)]
-    cold = mark < end
+    at = np.searchsorted(marks, begin)
+    cold = np.append(strings.starts(marks), np.int64(1 << 62))[at] <= begin
+    mark = marks[at[cold]]
     # Names are compared as strings only where that is likely to be worth it: a kernel has some
     # 50,000, of which some thousand are pieces or parents of one.
-    prints = strings.fingerprints(begin, end)
-    wanted = strings.fingerprints(begin[cold], mark[cold])
-    likely = named[member(prints, wanted) & ~cold]
+    alike = np.flatnonzero(
+        member(strings.beginnings(begin), strings.beginnings(begin[cold], mark)) & ~cold
+    )
+    prints = strings.fingerprints(begin[alike], strings.ends(begin[alike]))
+    likely = named[alike[member(prints, strings.fingerprints(begin[cold], mark))]]
     by_name: dict[bytes, list[int]] = {}
     names = strings.slices(symbols.name[chosen[likely]])
     for index, name in zip(likely.tolist(), names, strict=True):

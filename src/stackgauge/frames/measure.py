@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.evidence.cfi import Cfi, cfi_rows
 from stackgauge.evidence.cut import in_midst, leads_on, leaves_deep
-from stackgauge.evidence.ehabi import ehabi_rows
 from stackgauge.evidence.instructions import instruction_rows, read_steps
 from stackgauge.evidence.orc import orc_rows
 from stackgauge.evidence.padding import first_code, without_padding
@@ -30,7 +29,8 @@ from stackgauge.evidence.table import (
 )
 from stackgauge.evidence.unseen import unseen
 from stackgauge.frames.functions import Functions, find_functions
-from stackgauge.image.arrays import member
+from stackgauge.image.arrays import member, sorted_unique
+from stackgauge.image.elf import EM_ARM
 from stackgauge.image.opening import Image
 from stackgauge.image.relocate import relocated
 from stackgauge.image.source import Bytes
@@ -38,6 +38,9 @@ from stackgauge.isa import isa_of
 from stackgauge.isa.model import Flow, Isa, Steps
 from stackgauge.kernel.noreturns import noreturns
 from stackgauge.kernel.tables import replacements, table_jumps
+
+if TYPE_CHECKING:
+    from stackgauge.evidence.cfi import Cfi
 
 # How many bytes at a function's start may be NOPs that CFI leaves out.
 _PATCHABLE = 16
@@ -113,6 +116,9 @@ class Measurer:
 
     @cached_property
     def _cfi(self) -> Cfi:
+        # Imported where needed alone: a kernel has one table or another, seldom all.
+        from stackgauge.evidence.cfi import cfi_rows
+
         return cfi_rows(self.image.elf, self.isa, self.contents)
 
     @property
@@ -123,6 +129,10 @@ class Measurer:
     @cached_property
     def ehabi(self) -> Rows:
         """The rows of ARM's EHABI; none where the image has none."""
+        if self.image.elf.machine != EM_ARM:
+            return no_rows()
+        from stackgauge.evidence.ehabi import ehabi_rows
+
         return ehabi_rows(self.image.elf, self.contents)
 
     @cached_property
@@ -216,7 +226,7 @@ class Measurer:
             The rows, and the frames of the functions of ``which``.
         """
         functions, elf = self.functions, self.image.elf
-        used, pieces = np.unique(functions.routine[which]), self._pieces(which)
+        used, pieces = sorted_unique(functions.routine[which]), self._pieces(which)
         steps = self._steps_of(pieces)
         followed = instruction_rows(
             elf, self.isa, self.contents, pieces, steps,

@@ -64,10 +64,41 @@ class Strings:
         """Where the strings at many offsets end; each must lie inside the table."""
         return self._nuls[np.searchsorted(self._nuls, offsets)].astype(np.int64)
 
+    def starts(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the strings begin that hold many offsets, by their first bytes in the table."""
+        at = np.searchsorted(self._nuls, offsets)
+        return np.where(at > 0, self._nuls[at - 1] + 1, 0).astype(np.int64)
+
     def slices(self, offsets: NDArray[np.int64]) -> list[bytes]:
         """The strings at many offsets, as bytes; each must lie inside the table."""
         raw, ends = self._bytes, self.ends(offsets)
         return [raw[a:b] for a, b in zip(offsets.tolist(), ends.tolist(), strict=True)]
+
+    @cached_property
+    def _words(self) -> NDArray[np.uint64]:
+        """The eight bytes before each offset, and, eight further, those from it on."""
+        raw = np.frombuffer(b"\0" * 8 + self._bytes + b"\0" * 8, np.uint8)
+        return np.ndarray(len(raw) - 7, np.dtype("<u8"), raw.data, 0, (1,))
+
+    def beginnings(
+        self, offsets: NDArray[np.int64], ends: NDArray[np.int64] | None = None
+    ) -> NDArray[np.uint64]:
+        """The first eight bytes of each string as a number; what is behind its end counts as 0.
+
+        Args:
+            offsets: where the strings begin.
+            ends: where they are taken to end, if that is not at a NUL.
+        """
+        first = self._words[offsets + 8]
+        # The lowest byte that is 0 gets its highest bit set here, and some above it may.
+        zeros = (first - np.uint64(0x0101010101010101)) & ~first & np.uint64(0x8080808080808080)
+        lowest = zeros & (~zeros + np.uint64(1))
+        first &= (lowest >> np.uint64(7)) - np.uint64(1)
+        if ends is not None:
+            length = np.minimum(ends - offsets, 8).astype(np.uint64)
+            short = (np.uint64(8) - length) * np.uint64(8)
+            first = first << short >> short
+        return first
 
     def fingerprints(
         self, offsets: NDArray[np.int64], ends: NDArray[np.int64]
@@ -76,12 +107,10 @@ class Strings:
 
         Made of a string's length, its first eight bytes and its last eight.
         """
-        raw = np.frombuffer(b"\0" * 8 + self._bytes + b"\0" * 8, np.uint8)
-        words = np.ndarray(len(raw) - 7, np.dtype("<u8"), raw.data, 0, (1,))
         length = ends - offsets
         short = (8 - np.minimum(length, 8)).astype(np.uint64) * np.uint64(8)
-        first = words[offsets + 8] << np.minimum(short, np.uint64(63))
-        last = words[ends] >> np.minimum(short, np.uint64(63))
+        first = self._words[offsets + 8] << np.minimum(short, np.uint64(63))
+        last = self._words[ends] >> np.minimum(short, np.uint64(63))
         prints: NDArray[np.uint64] = first * np.uint64(0x9E3779B97F4A7C15) + last
         return prints + length.astype(np.uint64)
 

@@ -12,22 +12,9 @@ from numpy.typing import NDArray
 
 from stackgauge.image.symbols import Symbols
 
-# Those that compiled code calls at its end, of objtool's list (tools/objtool/noreturns.h; before
-# 6.5 global_noreturns in tools/objtool/check.c).
-NORETURNS = (
-    "__fortify_panic",
-    "__module_put_and_kthread_exit",
-    "__stack_chk_fail",
-    "do_exit",
-    "do_group_exit",
-    "do_task_dead",
-    "fortify_panic",
-    "kthread_complete_and_exit",
-    "kthread_exit",
-    "make_task_dead",
-    "panic",
-    "usercopy_abort",
-)
+# Of objtool's list (tools/objtool/noreturns.h; before 6.5 global_noreturns in check.c) those that
+# most others end with a call of, which then tells of them.
+NORETURNS = ("__stack_chk_fail", "panic", "do_exit")
 
 
 def noreturns(symbols: Symbols) -> NDArray[np.uint64]:

@@ -287,8 +287,8 @@ class _Transform:
     def _compose(self, steps: Steps, first: Indices, count: Indices, isa: Isa) -> None:
         lanes = len(first)
         source = np.tile(np.arange(SLOTS + 1, dtype=np.int8), (lanes, 1))
-        least = np.zeros((lanes, SLOTS + 1), np.int32)
-        most = np.zeros((lanes, SLOTS + 1), np.int32)
+        self.both = np.zeros((lanes, 2, SLOTS + 1), np.int32)
+        least, most = self.both[:, 0], self.both[:, 1]
         self.step_lost = np.zeros(len(self.moving), bool)
         self.step_source = np.zeros(len(self.moving), np.int8)
         self.step_least = np.zeros(len(self.moving), np.int32)
@@ -308,7 +308,7 @@ class _Transform:
             self.step_source[at] = source[rows, column]
             self.step_least[at] = least[rows, column]
             self.step_most[at] = most[rows, column]
-        self.source, self.least, self.most = source, least, most
+        self.source = source.astype(np.intp)
 
 
 def _apply(
@@ -359,8 +359,8 @@ class _State:
     def __init__(self, blocks: _Blocks, transform: _Transform, routines: int) -> None:
         self._blocks = blocks
         self._transform = transform
-        self.least = np.full((blocks.count, SLOTS + 1), _LOST, np.int32)
-        self.most = np.full((blocks.count, SLOTS + 1), _LOST, np.int32)
+        self.both = np.full((blocks.count, 2, SLOTS + 1), _LOST, np.int32)
+        self.least, self.most = self.both[:, 0], self.both[:, 1]
         self.known = np.zeros(blocks.count, bool)
         self.endless = np.zeros(routines, bool)
         self.doubt = np.zeros(routines, bool)
@@ -387,69 +387,62 @@ class _State:
                 frontier = self._advance(frontier)
             frontier = self._resume()
 
-    def _leave(self, block: Indices) -> tuple[Ints, Ints]:
-        """The state at the end of each block."""
-        least, most = self.least[block], self.most[block]
+    def _leave(self, block: Indices) -> Ints:
+        """The state at the end of each block: least and most."""
+        both = self.both[block]
         index = self._transform.index[block]
         moved = np.flatnonzero(index >= 0)
         if len(moved):
             rows = index[moved]
-            source = self._transform.source[rows].astype(np.intp)
-            nothing = source == _FROM_NOTHING
-            picked = np.maximum(source, 0)
-            old_least = np.take_along_axis(least[moved], picked, 1)
-            new_least = old_least + self._transform.least[rows]
-            new_most = np.take_along_axis(most[moved], picked, 1) + self._transform.most[rows]
-            lost = nothing | (old_least < _LOST_BELOW)
-            least[moved] = np.where(lost, _LOST, new_least)
-            most[moved] = np.where(lost, _LOST, np.minimum(new_most, NO_LIMIT))
-        return least, most
+            source = self._transform.source[rows]
+            old = np.take_along_axis(both[moved], np.maximum(source, 0)[:, None], 2)
+            lost = (source == _FROM_NOTHING) | (old[:, 0] < _LOST_BELOW)
+            new = np.minimum(old + self._transform.both[rows], NO_LIMIT)
+            both[moved] = np.where(lost[:, None], _LOST, new)
+        return both
 
     def _advance(self, block: Indices) -> Indices:
         blocks = self._blocks
-        least, most = self._leave(block)
+        both = self._leave(block)
         put_off = blocks.may_fall[block] >= 0
         if put_off.any():
             self._put_off.append(block[put_off])
-        edges = [
-            (np.flatnonzero(goes[block] >= 0), goes) for goes in (blocks.falls, blocks.jumps_to)
-        ]
-        target = np.concatenate([goes[block[rows]] for rows, goes in edges])
-        rows = np.concatenate([rows for rows, _ in edges])
-        least, most = least[rows], most[rows]
+        falls, jumps_to = blocks.falls[block], blocks.jumps_to[block]
+        fall, jump = np.flatnonzero(falls >= 0), np.flatnonzero(jumps_to >= 0)
+        target = np.concatenate([falls[fall], jumps_to[jump]])
+        both = both[np.concatenate([fall, jump])]
         if len(blocks.listed_source):
             # A table's edge leaves at its block's start, with the state there.
             low = np.searchsorted(blocks.listed_source, block)
-            high = np.searchsorted(blocks.listed_source, block, side="right")
-            listed = np.repeat(low - np.append(0, np.cumsum(high - low)[:-1]), high - low)
-            listed += np.arange(len(listed))
-            source = blocks.listed_source[listed]
-            target = np.concatenate([target, blocks.listed_target[listed]])
-            least = np.concatenate([least, self.least[source]])
-            most = np.concatenate([most, self.most[source]])
-        return self._arrive(target, least, most)
+            count = np.searchsorted(blocks.listed_source, block, side="right") - low
+            if count.any():
+                listed = np.repeat(low - (np.cumsum(count) - count), count)
+                listed += np.arange(len(listed))
+                source = blocks.listed_source[listed]
+                target = np.concatenate([target, blocks.listed_target[listed]])
+                both = np.concatenate([both, self.both[source]])
+        return self._arrive(target, both)
 
-    def _arrive(self, target: Indices, least: Ints, most: Ints) -> Indices:
+    def _arrive(self, target: Indices, both: Ints) -> Indices:
         """Give blocks the states that edges bring; the blocks to carry on from."""
         new = ~self.known[target]
         fresh, first = np.unique(target[new], return_index=True)
         chosen = np.flatnonzero(new)[first]
-        self.least[fresh], self.most[fresh] = least[chosen], most[chosen]
+        self.both[fresh] = both[chosen]
         self.known[fresh] = True
         # The others bring a state to a block that has one: normally the same.
-        again = np.flatnonzero(
-            (self.least[target] != least).any(axis=1) | (self.most[target] != most).any(axis=1)
-        )
+        again = np.flatnonzero((self.both[target] != both).any(axis=(1, 2)))
         if not len(again):
             return fresh
-        return np.concatenate([fresh, self._meet(target[again], least[again], most[again])])
+        return np.concatenate([fresh, self._meet(target[again], both[again])])
 
-    def _meet(self, target: Indices, least: Ints, most: Ints) -> Indices:
+    def _meet(self, target: Indices, both: Ints) -> Indices:
         """Different states meet in a block; it gets the range that holds them all.
 
         What one path does not know another may; but where that is the stack pointer itself, the
         routine is in doubt.
         """
+        least, most = both[:, 0], both[:, 1]
         place, which = np.unique(target, return_inverse=True)
         has_least, has_most = self.least[place], self.most[place]
         known = least > _LOST_BELOW
@@ -491,8 +484,7 @@ class _State:
         else:
             self._put_off.append(block[traps])
             block = block[~traps]
-        least, most = self._leave(block)
-        return self._arrive(self._blocks.may_fall[block], least, most)
+        return self._arrive(self._blocks.may_fall[block], self._leave(block))
 
     def _led_around(self, block: Indices) -> NDArray[np.bool_]:
         """Which blocks are reached, or only lead on to one that is: NOPs that align it, mostly."""
@@ -513,11 +505,11 @@ class _State:
         if not len(orphan):
             return orphan
         # The deepest jump of the routine: a tail call jumps from the entry's depth.
-        least, most = self._leave(jump)
-        order = np.lexsort((least[:, 0], blocks.routine[jump]))
+        both = self._leave(jump)
+        order = np.lexsort((both[:, 0, 0], blocks.routine[jump]))
         routine = blocks.routine[jump][order]
         deepest = order[np.searchsorted(routine, blocks.routine[orphan], side="right") - 1]
-        self.least[orphan], self.most[orphan] = least[deepest], most[deepest]
+        self.both[orphan] = both[deepest]
         self.known[orphan] = True
         return orphan
 

@@ -146,19 +146,20 @@ def peaks(rows: Rows, start: NDArray[np.uint64], end: NDArray[np.uint64]) -> Pea
         nothing = np.full(count, UNKNOWN, np.int32)
         return Peaks(nothing, nothing, np.zeros(count, bool), np.zeros(count, np.uint8))
     says = known(rows)
-    depth = np.where(says, rows.depth, UNKNOWN)
-    most = np.where(says, rows.most, UNKNOWN)
+    depth = np.where(says, rows.depth, np.int32(UNKNOWN))
+    most = np.where(says, rows.most, np.int32(UNKNOWN))
     # Rows that overlap each range: from the one that holds its start (or the next) on.
     first = np.searchsorted(rows.end, start, side="right")
     last = np.searchsorted(rows.start, end, side="left")
     some = first < last
     bounds = np.column_stack([first, np.maximum(last, first)]).reshape(-1)
     # A sentinel row, so that every bound is a valid index for reduceat.
-    deepest = np.maximum.reduceat(np.append(depth, UNKNOWN).astype(np.int32), bounds)[::2]
-    limit = np.maximum.reduceat(np.append(most, UNKNOWN).astype(np.int32), bounds)[::2]
-    unknown_before = np.append(0, np.cumsum(~says & (rows.base != Base.UNREACHED)))
-    gap = np.append(rows.end[:-1] < rows.start[1:], False)
-    gaps_before = np.append(0, np.cumsum(gap))
+    deepest = np.maximum.reduceat(np.append(depth, np.int32(UNKNOWN)), bounds)[::2]
+    limit = deepest
+    if not np.array_equal(depth, most):
+        limit = np.maximum.reduceat(np.append(most, np.int32(UNKNOWN)), bounds)[::2]
+    unknown_before = _counts(~says & (rows.base != Base.UNREACHED))
+    gaps_before = _counts(rows.end[:-1] < rows.start[1:])
     at_first = np.minimum(first, len(rows) - 1)
     at_last = np.maximum(last - 1, 0)
     settled = (
@@ -168,13 +169,20 @@ def peaks(rows: Rows, start: NDArray[np.uint64], end: NDArray[np.uint64]) -> Pea
         & (rows.start[at_first] <= start)
         & (rows.end[at_last] >= end)
     )
-    kinds = np.maximum.reduceat(np.append(rows.evidence, 0).astype(np.uint8), bounds)[::2]
+    kinds = np.maximum.reduceat(np.append(rows.evidence, np.uint8(0)), bounds)[::2]
     return Peaks(
         depth=np.where(some, deepest, UNKNOWN).astype(np.int32),
         most=np.where(some, limit, UNKNOWN).astype(np.int32),
         settled=settled,
         evidence=np.where(some, kinds, 0).astype(np.uint8),
     )
+
+
+def _counts(marks: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """How many are set before each place, the one after the last included."""
+    result = np.zeros(len(marks) + 1, np.int32)
+    np.cumsum(marks, out=result[1:])
+    return result
 
 
 def sample(rows: Rows, address: NDArray[np.uint64]) -> NDArray[np.intp]:

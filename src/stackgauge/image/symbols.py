@@ -128,6 +128,10 @@ class Strings:
         return found
 
 
+# Up to so many offsets it is quicker to compare all names with each.
+_FEW = 8
+
+
 @dataclass(frozen=True, eq=False)
 class Symbols:
     """A symbol table, one entry a symbol, in the table's own order.
@@ -158,8 +162,15 @@ class Symbols:
 
     def find(self, name: str) -> int | None:
         """The address of the defined symbol of that name, or None."""
-        at = np.array(self.strings.offsets(name), np.int64)
-        rows = np.flatnonzero(member(self.name, at) & (self.type != STT_FILE))
+        at = self.strings.offsets(name)
+        # Few; as the end of a longer name it may be there without being one.
+        named = np.zeros(len(self), bool)
+        if len(at) > _FEW:
+            named = member(self.name, np.array(at, np.int64))
+        else:
+            for offset in at:
+                named |= self.name == offset
+        rows = np.flatnonzero(named & (self.type != STT_FILE))
         return int(self.value[rows[0]]) if len(rows) else None
 
 

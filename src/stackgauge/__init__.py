@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from stackgauge.errors import InputError, StackgaugeError, UsageError
+    from stackgauge.frames.explain import Explained, explain
     from stackgauge.frames.listing import FrameRow, list_frames
     from stackgauge.frames.measure import Frames, Kind, measure
     from stackgauge.frames.verify import Verified, verify
@@ -34,6 +35,8 @@ _HOMES = {
     "Frames": "frames.measure",
     "Kind": "frames.measure",
     "measure": "frames.measure",
+    "Explained": "frames.explain",
+    "explain": "frames.explain",
     "FrameRow": "frames.listing",
     "list_frames": "frames.listing",
     "Verified": "frames.verify",
@@ -41,6 +44,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Explained",
     "FrameRow",
     "Frames",
     "Identity",
@@ -50,6 +54,7 @@ __all__ = [
     "StackgaugeError",
     "UsageError",
     "Verified",
+    "explain",
     "identify",
     "list_frames",
     "measure",

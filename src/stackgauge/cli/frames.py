@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from stackgauge.cli.output import add_output_options, open_output
 from stackgauge.cli.progress import progress
+from stackgauge.cli.values import count
 from stackgauge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         help="vmlinux, vmlinuz, module (.ko, also compressed), object, archive or ELF program",
     )  # fmt: skip
     parser.add_argument(
-        "--min", type=_count, default=100, metavar="BYTES", dest="minimum",
+        "--min", type=count, default=100, metavar="BYTES", dest="minimum",
         help="leave out smaller frames (default 100, as checkstack does)",
     )  # fmt: skip
-    parser.add_argument("--top", type=_count, metavar="N", help="only the N largest")
+    parser.add_argument("--top", type=count, metavar="N", help="only the N largest")
     parser.add_argument("--match", metavar="REGEX", help="only functions whose name matches")
     parser.add_argument(
         "--pieces", action="store_true", help="list .cold pieces apart from their functions"
@@ -104,13 +105,6 @@ def run(arguments: argparse.Namespace) -> int:
             _identities(out, measured, kernels)
             frames_text(out, rows)
     return 0
-
-
-def _count(text: str) -> int:
-    """A number of bytes or of lines, for argparse."""
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return int(text)
 
 
 def _identities(out: TextIO, measured: list[Frames], kernels: list[Identity]) -> None:

@@ -20,6 +20,7 @@ from stackgauge.report.text import printable
 VERBS = {
     "frames": "the stack frame of every function of a kernel image",
     "explain": "where the bytes of one function's stack frame go",
+    "explain": "where a function's frame goes, variable by variable",
     "checkstack": "the kernel's scripts/checkstack.pl, with right figures",
     "fetch": "download a Debian kernel package and unpack its image",
 }

@@ -86,6 +86,11 @@ def list_frames(
     return [row for row in result if row is not None]
 
 
+def frame_rows(frames: Frames, rows: NDArray[np.intp]) -> list[FrameRow]:
+    """Some functions of one image, in the given order."""
+    return _named(frames, rows, pieces=False)
+
+
 def _choose(
     frames: Frames, minimum: int, match: re.Pattern[str] | None, pieces: bool
 ) -> NDArray[np.intp]:

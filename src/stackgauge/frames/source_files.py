@@ -39,19 +39,23 @@ class SourceFiles:
 
     def of_functions(self, told: Declared) -> list[str]:
         """The file that each function is declared in; empty where not known."""
-        pairs = (told.file_unit << 32) + np.clip(told.file, 0, _LARGEST_NUMBER)
+        return self.of_numbers(told.units, told.file_unit, told.file)
+
+    def of_numbers(self, units: Units, unit: Positions, file: Positions) -> list[str]:
+        """The files of some numbers in some units' tables; empty for a unit of -1."""
+        pairs = (unit << 32) + np.clip(file, 0, _LARGEST_NUMBER)
         unique, of = np.unique(pairs, return_inverse=True)
         known = unique[unique >= 0]
         inside, of_unit = np.unique(known >> 32, return_inverse=True)
-        compilations = told.units.root_texts(AT_COMP_DIR, inside)
-        lines = told.units.roots[AT_STMT_LIST].take(inside)
+        compilations = units.root_texts(AT_COMP_DIR, inside)
+        lines = units.roots[AT_STMT_LIST].take(inside)
         at, there = lines.value.tolist(), lines.there.tolist()
         paths = [""] * (len(unique) - len(known))
         # One look-up for each file of a unit that has a function.
-        for unit, number in zip(of_unit.tolist(), (known & _LARGEST_NUMBER).tolist(), strict=True):
-            table = self._table(at[unit]) if there[unit] else None
+        for row, number in zip(of_unit.tolist(), (known & _LARGEST_NUMBER).tolist(), strict=True):
+            table = self._table(at[row]) if there[row] else None
             directory, name = table.name(number) if table else ("", "")
-            paths.append(self._tree.path(compilations[unit], directory, name))
+            paths.append(self._tree.path(compilations[row], directory, name))
         return [paths[index] for index in of.tolist()]
 
     def _table(self, at: int) -> FileTable | None:

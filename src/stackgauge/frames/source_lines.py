@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from stackgauge.errors import InputError
 from stackgauge.frames.source_files import SourceFiles
-from stackgauge.image.arrays import sorted_unique
 from stackgauge.image.dwarf_bytes import Contents, Dwarf, Positions, open_dwarf
 from stackgauge.image.dwarf_declared import declared
 from stackgauge.image.dwarf_subprograms import find_subprograms
-from stackgauge.image.dwarf_units import Aranges, all_unit_offsets, read_aranges, read_units
+from stackgauge.image.dwarf_units import read_aranges, read_units, units_not_listed
 from stackgauge.image.elf import Elf
 
 # GCC counts a function from after the instructions that -fpatchable-function-entry leaves room
@@ -92,7 +91,7 @@ def bodies_between(
         if len(starts) and len(dwarf.info) and len(dwarf.abbrev):
             aranges = read_aranges(dwarf)
             listed = aranges.units_between(starts, ends)
-            units = read_units(dwarf, np.concatenate((listed, _not_listed(dwarf, aranges))))
+            units = read_units(dwarf, np.concatenate((listed, units_not_listed(dwarf, aranges))))
             found = find_subprograms(units, starts.astype(np.uint64), ends.astype(np.uint64))
             return Bodies(found.wanted, found.address, declared(units, found).names())
     except InputError:  # as above
@@ -108,7 +107,7 @@ def _source_lines(
     in_unit = aranges.units(wanted)
     offsets = in_unit[in_unit >= 0]
     if len(offsets) < len(wanted):
-        offsets = np.concatenate((offsets, _not_listed(dwarf, aranges)))
+        offsets = np.concatenate((offsets, units_not_listed(dwarf, aranges)))
     units = read_units(dwarf, offsets)
     found = find_subprograms(units, wanted, _ends(wanted, of, sizes))
     found = found.take(np.unique(found.wanted, return_index=True)[1])
@@ -139,10 +138,3 @@ def _ends(
     ends = wanted + np.minimum(size, np.uint64(_PATCHABLE))
     ends[:-1] = np.minimum(ends[:-1], wanted[1:])
     return np.maximum(ends, wanted)  # at the end of the address space
-
-
-def _not_listed(dwarf: Dwarf, aranges: Aranges) -> Positions:
-    """Units that ``.debug_aranges`` leaves out: LLVM lists none, so they may hold any function."""
-    every, listed = all_unit_offsets(dwarf), sorted_unique(aranges.unit)
-    low, high = np.searchsorted(listed, every), np.searchsorted(listed, every, "right")
-    return np.compress(low == high, every)

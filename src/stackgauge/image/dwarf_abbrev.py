@@ -42,7 +42,7 @@ BLOCK4 = -6
 NOT_KNOWN = -7
 
 # Vendor forms are numbered from 0x1f01; the four that occur are kept under these numbers.
-_GNU_FORMS = {0x1F01: 0x30, 0x1F02: 0x31, 0x1F20: 0x32, 0x1F21: 0x33}
+GNU_FORMS = {0x1F01: 0x30, 0x1F02: 0x31, 0x1F20: 0x32, 0x1F21: 0x33}
 
 # A declaration with more attributes, or a higher code, is not a compiler's.
 _MOST_ATTRIBUTES = 64
@@ -260,6 +260,6 @@ def _read_lists(section: Reader, start: Positions) -> Lists:
 def _form_numbers(form: Positions) -> NDArray[np.uint8]:
     number = np.where(form < 0x30, form, 0xFF)
     if (number == 0xFF).any():
-        for theirs, ours in _GNU_FORMS.items():
+        for theirs, ours in GNU_FORMS.items():
             number[form == theirs] = ours
     return number.astype(np.uint8)

@@ -134,6 +134,16 @@ class Dwarf:
         return self._reader(".debug_rnglists")
 
     @cached_property
+    def loc(self) -> Reader:
+        """``.debug_loc``: where variables are, by address, up to DWARF 4."""
+        return self._reader(".debug_loc")
+
+    @cached_property
+    def loclists(self) -> Reader:
+        """``.debug_loclists``: where variables are, by address, from DWARF 5."""
+        return self._reader(".debug_loclists")
+
+    @cached_property
     def addr(self) -> Reader:
         """``.debug_addr``: addresses that entries refer to by number."""
         return self._reader(".debug_addr")

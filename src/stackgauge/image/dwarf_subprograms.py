@@ -76,12 +76,14 @@ class Subprograms:
         wanted: which of the wanted ranges the function begins in, int64.
         address: where it begins, uint64; ascending.
         unit: the unit of its entry, an index, int64.
+        at: where its entry begins in ``.debug_info``, int64.
         attributes: the entry's attributes by DW_AT_*.
     """
 
     wanted: Positions
     address: NDArray[np.uint64]
     unit: Positions
+    at: Positions
     attributes: dict[int, Attribute]
 
     def take(self, which: Positions | NDArray[np.bool_]) -> Subprograms:
@@ -90,6 +92,7 @@ class Subprograms:
             self.wanted[which],
             self.address[which],
             self.unit[which],
+            self.at[which],
             {name: each.take(which) for name, each in self.attributes.items()},
         )
 
@@ -216,7 +219,7 @@ def _fitting(
         within = np.arange(len(hit)) - np.repeat(np.cumsum(some) - some, some)
         shape = np.repeat(low[first:last], some) + within
         code, end = shapes.code[shape], hits[hit] - shapes.before[shape]
-        length = 1 + (code >= 1 << 7) + (code >= 1 << 14)
+        length = _length(code)
         fits = np.flatnonzero(end - length >= units.root[unit[hit]])
         # The last byte alone rules out nearly all.
         final = (code >> (7 * (length - 1))).astype(np.uint8)
@@ -224,6 +227,11 @@ def _fitting(
         value, after = units.dwarf.info.ulebs((end - length)[fits])
         fits = fits[(value == code[fits]) & (after == end[fits])]
         yield _Candidates(hits[hit[fits]], unit[hit[fits]], names[shape[fits]])
+
+
+def _length(code: Positions) -> Positions:
+    """Bytes of a code's LEB128 number."""
+    return 1 + (code >= 1 << 7) + (code >= 1 << 14)
 
 
 def _batches(total: Positions) -> Iterator[tuple[int, int]]:
@@ -258,7 +266,8 @@ def _read(
     _, of, count = np.unique(hit[kept], return_inverse=True, return_counts=True)
     kept = kept[count[of] == 1]
     kept = kept[np.argsort(address[kept], kind="stable")]
-    return Subprograms(wanted, address, unit, attributes).take(kept)
+    begin = at - _length(shapes.code[found.shape])
+    return Subprograms(wanted, address, unit, begin, attributes).take(kept)
 
 
 def _plausible(

@@ -259,3 +259,10 @@ def read_aranges(dwarf: Dwarf) -> Aranges:
     kept = np.flatnonzero((start > 0) & (length > 0) & (start + length > start))
     kept = kept[np.argsort(start[kept], kind="stable")]
     return Aranges(start[kept], (start + length)[kept], np.repeat(unit_of, count)[kept])
+
+
+def units_not_listed(dwarf: Dwarf, aranges: Aranges) -> Positions:
+    """Units that ``.debug_aranges`` leaves out: LLVM lists none, so they may hold any function."""
+    every, listed = all_unit_offsets(dwarf), sorted_unique(aranges.unit)
+    low, high = np.searchsorted(listed, every), np.searchsorted(listed, every, "right")
+    return np.compress(low == high, every)

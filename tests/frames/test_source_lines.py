@@ -105,10 +105,13 @@ def test_relocatable_objects(tmp_path: Path, target: str, version: int) -> None:
 
 
 @pytest.mark.parametrize("target", ["gcc", "gcc-arm64"])
-def test_a_patchable_entry_is_part_of_the_function(tmp_path: Path, target: str) -> None:
+@pytest.mark.parametrize("more", [(), ("-ffunction-sections",)], ids=["", "sections"])
+def test_a_patchable_entry_is_part_of_the_function(
+    tmp_path: Path, target: str, more: tuple[str, ...]
+) -> None:
     # Where GCC counts the function from after the instructions that may be patched.
     compiler, *options = TARGETS[target]
-    options += ["-O2", "-g", "-fpatchable-function-entry=4"]
+    options += ["-O2", "-g", "-fpatchable-function-entry=4", *more]
     program = compiled(tmp_path, *options, *LINKED, compiler=compiler)
     for name, _, file, line in lines_of(opened(program)):
         assert ".cold" in name or DECLARED[file, line] == name.partition(".")[0]

@@ -104,12 +104,16 @@ def _source_lines(
 ) -> SourceLines:
     wanted, of = np.unique(starts, return_inverse=True)
     aranges = read_aranges(dwarf)
+    ends = _ends(wanted, of, sizes)
     in_unit = aranges.units(wanted)
+    # Of a unit's first function what is to be patched may stand before all that the unit lists.
+    late = np.flatnonzero(in_unit < 0)
+    in_unit[late] = aranges.units(ends[late] - np.uint64(1))
     offsets = in_unit[in_unit >= 0]
     if len(offsets) < len(wanted):
         offsets = np.concatenate((offsets, units_not_listed(dwarf, aranges)))
     units = read_units(dwarf, offsets)
-    found = find_subprograms(units, wanted, _ends(wanted, of, sizes))
+    found = find_subprograms(units, wanted, ends)
     found = found.take(np.unique(found.wanted, return_index=True)[1])
     told = declared(units, found)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stackgauge.isa.model import SAVED, Code, Effect, Ranges, Steps
 from stackgauge.isa.x86.amounts import settle_amounts
 from stackgauge.isa.x86.classes import DISTANCES, EFFECTS, FLOWS, RSP, WORDS, Class, class_table
+from stackgauge.isa.x86.copies import without_changed
 from stackgauge.isa.x86.lengths import LONGEST, TAIL, blocks, instruction_lengths, words
 from stackgauge.isa.x86.starts import instruction_starts
 
@@ -151,6 +152,9 @@ class _Reader:
             target[rows] = self._target(end[rows], distance)
         steps = Steps(
             start, end, self._effect[kept], self._slot[kept], self._value[kept], flow, target
+        )
+        steps = without_changed(
+            steps, at, self._data, self._starts, self._bits, SLOT_OF_REGISTER[self._bits]
         )
         return settle_amounts(steps, at, self._data, self._starts, self._bits)
 

@@ -125,10 +125,46 @@ def test_a_loop_that_touches_page_by_page_is_one_adjustment() -> None:
         ("push   %rax", "dec    %ecx", "jne    {0} <f>", "mov    %rbp,%rsp"),
         ("push   %rax", "dec    %ecx", "jne    {0} <f>", "add    $0x80,%rsp"),
         ("enter  $0x10,$0x0", "sub    %rax,%rsp", "leave"),
+        # A copy that was computed with is none any more.
+        ("mov    %rsp,%r12", "sub    %rax,%r12", "mov    %r12,%rsp"),
+        ("mov    %rsp,%rcx", "add    $0xffffffffffffffc0,%rcx", "mov    %rcx,%rsp"),
+        ("mov    %rsp,%rcx", "lea    (%rax,%rcx,1),%rcx", "nop", "mov    %rcx,%rsp"),
+        # Numbers that are not what comes to the subtraction.
+        ("mov    $0x10,%eax", "imul   $0x10,%rax,%rax", "sub    %rax,%rsp"),
+        ("mov    $0x10,%eax", "ret", "sub    %rax,%rsp"),
+        ("je     {2} <f+0x8>", "mov    $0x10,%eax", "sub    %rax,%rsp"),
     ],
 )
 def test_what_the_text_does_not_tell_is_dynamic(instructions: tuple[str, ...]) -> None:
     assert dynamic(*instructions, "ret")[1]
+
+
+@pytest.mark.parametrize(
+    "instructions",
+    [
+        ("mov    %rsp,%rbx", "sub    %rax,%rcx", "mov    %rbx,%rsp"),
+        ("mov    %rsp,%rbx", "cmp    %rax,%rbx", "mov    %rbx,%rsp"),
+        ("mov    %rsp,%rbx", "add    %rbx,%rax", "mov    %rbx,%rsp"),
+        # Kept in memory while the register was something else.
+        ("mov    %rsp,%r10", "add    %rax,%r10", "mov    -0x8(%rbp),%r10", "mov    %r10,%rsp"),
+        ("mov    %rsp,%rbx", "xor    %ebx,%ebx", "pop    %rbx", "mov    %rbx,%rsp"),
+    ],
+)
+def test_a_copy_that_is_one_still(instructions: tuple[str, ...]) -> None:
+    assert dynamic("push   %rbx", *instructions, "pop    %rbx", "ret") == (16, False)
+
+
+def test_a_loop_that_takes_stack_for_a_call() -> None:
+    loop = ("sub\tsp, sp, #0x40", "bl\t5000 <g>", "cmp\tw0, #0x0", "b.gt\t{3} <f+0xc>")
+    begin = ("stp\tx29, x30, [sp, #-32]!", "mov\tx29, sp", "b\t{5} <f+0x14>")
+    end = ("mov\tsp, x29", "ldp\tx29, x30, [sp], #32", "ret")
+    assert dynamic(*begin, *loop, *end, arch="arm64") == (96, True)
+
+
+def test_a_copy_that_was_aligned_elsewhere() -> None:
+    code = ("sub\tx9, sp, #0x1, lsl #12", "sub\tx9, x9, #0xfe0", "mov\tx29, sp")
+    aligned = "and\tsp, x9, #0xfffffffffffff000"
+    assert dynamic(*code, aligned, "mov\tsp, x29", "ret", arch="arm64")[1]
 
 
 def test_a_register_that_was_loaded_with_a_number_is_not_dynamic() -> None:

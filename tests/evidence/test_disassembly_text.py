@@ -57,7 +57,8 @@ def test_local_labels_do_not_end_a_function() -> None:
     data = text(function("f", 0, "push   %rbx", "push   %rbp"))
     data += b"0000000000000008 <.L12>:\n   8:\t50   \tpush   %rax\n\n"
     data += b"0000000000000009 <L0^A>:\n   9:\t50   \tpush   %rax\n\n"
-    assert frames(data) == {"f": 40}
+    data += b"000000000000000a <$L18>:\n   a:\t50   \tpush   %rax\n\n"
+    assert frames(data) == {"f": 48}
 
 
 def test_source_lines_and_relocations_between_the_instructions() -> None:

@@ -33,7 +33,7 @@ _NAME = 512
 
 _HEADER = re.compile(rb"([0-9a-f]+) <(.*)")
 # objdump also shows the assembler's own labels amid functions, where the linker may move code.
-_LOCAL_LABEL = re.compile(rb"\.L.*|L\d+(?:\^[AB]|[\x01\x02]).*")
+_LOCAL_LABEL = re.compile(rb"[.$]L.*|L\d+(?:\^[AB]|[\x01\x02]).*")
 _FORMAT = re.compile(rb"^(.*):\s*file format (\S+)", re.MULTILINE)
 _COLD = re.compile(rb"\.cold")
 _LINE = re.compile(rb" *([0-9a-f]+):[\t ]")

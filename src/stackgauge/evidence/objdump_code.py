@@ -27,15 +27,18 @@ ABSURD = 1 << 28
 _Groups = dict[str, bytes | None]
 
 # As plain integers: comparing with a member of the enumeration takes several times as long.
-_NONE, _GROW, _GROW_BY, _COPY, _HOME, _STOP, _BRANCH, _CALL = (
+_NONE, _GROW, _GROW_BY, _COPY, _RESTORE, _ALIGN, _HOME, _STOP, _INDIRECT, _BRANCH, _CALL = (
     int(motion)
     for motion in (
         Motion.NONE,
         Motion.GROW,
         Motion.GROW_BY,
         Motion.COPY,
+        Motion.RESTORE,
+        Motion.ALIGN,
         Motion.HOME,
         Motion.STOP,
+        Motion.INDIRECT,
         Motion.BRANCH,
         Motion.CALL,
     )
@@ -54,6 +57,12 @@ _LINE = re.compile(rb" *([0-9a-f]+):[\t ]")
 _ADDRESS = re.compile(rb"\n *([0-9a-f]++):[\t ]")
 _INSTRUCTION = re.compile(rb" *[0-9a-f]+:[\t ](?:[0-9a-f ]*\t)?(.*)")
 _RANGE = re.compile(rb"(\D*)(\d+)-\1(\d+)")
+# Of what may write a register the operands.
+_OPERANDS = re.compile(
+    rb"(?!cm[pn]|tst|test|teq|push|st|s[bhwd]\s|b|j|c[a-z]*j)[a-z][\w.,]*\s+(.*?)\s*(?:[#;@!<].*|//.*)?$"
+)
+# What pops, or has an operand in memory, but that of an instruction that computes an address.
+_LOAD = re.compile(rb"pop|(?!lea|la|ldo|addi)\S+\s.*(?:[(\[]|%\w+@)")
 _WORD_OF_DATA = re.compile(rb"\.word\s+(0x[0-9a-f]+)")
 
 
@@ -131,7 +140,7 @@ class Code:
         """
         known = self._known
         entry = most = self.entry
-        given = largest = 0
+        given = largest = times = 0
         simple = True
         whole = False
         for instruction in self._motions.findall(text):
@@ -140,6 +149,7 @@ class Code:
             most += growth
             if motion in (_GROW, _STOP) and not register:
                 if growth:
+                    times += 1
                     simple = simple and not given and not whole
                 else:
                     given -= amount
@@ -148,8 +158,9 @@ class Code:
                         whole = True
                         given = 0
             elif motion == _HOME:
-                # It does not tell how much it gives back; a loop adds at least a page at a time.
-                whole = whole or entry < most < entry + _PAGE
+                # It does not tell how much it gives back. What adds once does so in a loop only to
+                # touch page by page.
+                whole = whole or (times == 1 and most < entry + _PAGE)
             elif motion not in (_COPY, _NONE):
                 simple = False
         if largest > most - entry:  # a loop added it
@@ -173,12 +184,15 @@ class Code:
         acts: dict[int, Act] = {}
         targets = []
         slotted = []
+        counted = []
         for place, mnemonic, goal, other in self._lines.findall(lines.text):
             address = int(place, 16)
             if other:
                 act = known.get(other) or self._remember(other)
                 if act[0] == _GROW_BY:
-                    act = self._by_register(act, address, lines)
+                    counted.append(address)
+                elif self._by_copy(act) and self._is_computed(act[2], address, lines):
+                    act = _DYNAMIC
                 if act[0] != _NONE:
                     acts[address] = act
                     if slots is not None and slots.match(other):
@@ -200,6 +214,9 @@ class Code:
             acts[address] = (motion, target, b"", b"", 0)
             if slot:
                 slotted.append((address, likely))
+        landings = frozenset(targets)
+        for address in counted:
+            acts[address] = self._by_register(acts[address], address, lines, landings)
         for target in targets:
             acts.setdefault(target, LABEL)
         for address, likely in slotted:
@@ -317,24 +334,39 @@ class Code:
             number = ~number
         return number
 
-    def _by_register(self, act: Act, address: int, lines: Lines) -> Act:
+    def _by_register(self, act: Act, address: int, lines: Lines, landings: frozenset[int]) -> Act:
         """A GROW_BY made a GROW where the instructions before it load a number."""
-        number = self._loaded(act[2], address, lines)
+        number = self._loaded(act[2], address, lines, landings)
         if number is None or abs(number) > ABSURD:
             return _DYNAMIC
         grown = act[1] * number
         return (Motion.GROW, grown, b"", b"", max(0, grown))
 
-    def _loaded(self, register: bytes, address: int, lines: Lines) -> int | None:
-        """The number that the instructions before an address leave in a register."""
+    def _loaded(
+        self, register: bytes, address: int, lines: Lines, landings: frozenset[int]
+    ) -> int | None:
+        """The number that the instructions before an address leave in a register.
+
+        They are those that run straight down to it: none that ends the flow, or that a branch
+        goes to, comes after.
+        """
         steps: list[tuple[Constant, int]] = []
+        landed = address in landings
+        slot = self._slots is not None
         for line in lines.before(address):
             match = _INSTRUCTION.fullmatch(line)
-            if match is None or register not in match[1]:
+            if match is None:
+                continue
+            if landed or (not slot and self._ends(match[1])):
+                return None
+            # What stands in a delay slot comes before the jump.
+            slot = False
+            landed = int(line[: line.index(b":")], 16) in landings
+            if register not in match[1]:
                 continue
             found = self._load(match[1], register)
             if found is None:
-                if re.search(rb"\b" + re.escape(register.lstrip(b"%$")) + rb"\b", match[1]):
+                if _names(register).search(match[1]):
                     return None
                 continue
             constant, groups = found
@@ -354,6 +386,47 @@ class Code:
                 return value - (1 << 32) if value >> 31 else value
             register = groups.get("of") or register
         return None
+
+    def _ends(self, text: bytes) -> bool:
+        """Whether the flow does not go on after an instruction."""
+        mnemonic = text.split(None, 1)[0] if text.strip() else b""
+        if self._jumps.fullmatch(mnemonic):
+            return True
+        act = self._known.get(text) or self._remember(text)
+        return act[0] in (_STOP, _INDIRECT)
+
+    def _by_copy(self, act: Act) -> bool:
+        """Whether sp comes from a register that is no frame pointer, so that it may be deeper."""
+        return act[0] in (_RESTORE, _ALIGN) and bool(act[2]) and act[4] == ABSURD
+
+    def _is_computed(self, register: bytes, address: int, lines: Lines) -> bool:
+        """Whether the last that is done to a register is to compute with it.
+
+        Then it holds no copy of the stack pointer any more, as where clang makes room for an
+        array: ``mov %rsp,%r12; sub %rax,%r12; mov %r12,%rsp``. What is loaded is a copy that was
+        stored.
+        """
+        for line in lines.before(address):
+            match = _INSTRUCTION.fullmatch(line)
+            if match is None or register not in match[1] or not self._writes(match[1], register):
+                continue
+            act = self._known.get(match[1]) or self._remember(match[1])
+            if act[2] == register and act[0] not in (_NONE, _RESTORE, _ALIGN):
+                return False
+            return _LOAD.match(match[1]) is None
+        return False
+
+    def _writes(self, text: bytes, register: bytes) -> bool:
+        """Whether a register is an instruction's destination."""
+        operands = _OPERANDS.match(text)
+        if operands is None:
+            return False
+        name = _names(register)
+        if self._dialect.destination_last:
+            return name.search(operands[1].rpartition(b",")[2]) is not None and not operands[
+                1
+            ].endswith(b")")
+        return name.match(operands[1]) is not None
 
     def _load(self, text: bytes, register: bytes) -> tuple[Constant, _Groups] | None:
         """How an instruction writes a number to a register, if it does."""
@@ -379,6 +452,12 @@ def _move_slot(acts: dict[int, Act], address: int, *, likely: bool) -> None:
     elif slot[0] == Motion.GROW:
         acts[address] = (*branch[:4], slot[1])
         acts[address + 4] = LABEL
+
+
+def _names(register: bytes) -> re.Pattern[bytes]:
+    """Finds a register's name, of which some patterns keep what all of its widths share."""
+    middle = re.escape(register.lstrip(b"%$"))
+    return re.compile(rb"(?<![0-9a-z$#-])[%$]?[erxw]?" + middle + rb"[dwl]?(?![0-9a-z])")
 
 
 _FLOW = frozenset(range(Motion.STOP, Motion.LABEL + 1))

@@ -119,7 +119,9 @@ class _Walk:
         self.deepened = bytearray(count)
         self.settled = bytearray(count)
         # What only doubtful paths lead to is followed when all others have been.
-        self.later: list[tuple[int, int, Copies]] = []
+        self.later: list[tuple[int, int, Copies, int]] = []
+        # Where one would come to a place that is known, but less deep: the place and its origin.
+        self.deeper: list[tuple[int, int]] = []
         self.doubted: set[int] = set()
         self.frame = max(depth for _, depth, _ in starts)
         self.dynamic = False
@@ -140,14 +142,40 @@ class _Walk:
             if self.before[place] is None:
                 self.run(place, self.guess(place), dict(self.copies))
                 self.run_later()
+        # A call does return where there would be no loop without it, which takes stack at each
+        # turn; unless arguments are pushed, as those of a `panic` that several branches go to.
+        for place, origin in [] if self.entry else self.deeper:
+            reached = self.reached(place)
+            self.dynamic |= origin in reached and place not in reached
 
     def run_later(self) -> None:
         """Follow the doubtful paths to places that nothing else has led to."""
         while self.later:
-            place, depth, copies = self.later.pop(0)
-            if self.before[place] is None:
+            place, depth, copies, origin = self.later.pop(0)
+            known = self.before[place]
+            if known is None:
                 self.doubted.add(place)
                 self.run(place, depth, copies)
+            elif depth > known:
+                self.deeper.append((place, origin))
+
+    def reached(self, start: int) -> set[int]:
+        """The places that paths from one lead to, calls and traps in doubt taken for its end."""
+        reached: set[int] = set()
+        work = [start]
+        while work:
+            place = work.pop()
+            motion, amount = self.acts[place][:2]
+            after = place + 1
+            following = []
+            if motion not in (_JUMP, _STOP, _INDIRECT) and after not in self.doubtful:
+                following.append(after)
+            if motion in (_JUMP, _BRANCH) and (target := self.index(amount)) is not None:
+                following.append(target)
+            new = {one for one in following if one < len(self.acts)} - reached
+            reached |= new
+            work += new
+        return reached
 
     def index(self, address: int) -> int | None:
         """Where an address stands in the order; None if the function has no such place."""
@@ -223,8 +251,8 @@ class _Walk:
             branch = True
             while place < count:
                 if not branch and place in doubtful:
-                    if before[place] is None and place not in self.cut:
-                        self.later.append((place, depth, copies))
+                    if place not in self.cut:
+                        self.later.append((place, depth, copies, origin))
                     break
                 known = before[place]
                 if known is not None and not self.arrive(place, known, depth, origin):

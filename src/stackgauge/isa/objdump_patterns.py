@@ -120,6 +120,7 @@ class Dialect:
         alignment: the least that the stack pointer is a multiple of; 0 is the size of an address.
         slots: instructions (their text) with a delay slot that is executed in any case.
         likely: those with a slot that is executed only where the branch is taken.
+        destination_last: an instruction's last operand is what it writes, not its first.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Dialect:
     alignment: int
     slots: str | None
     likely: str | None
+    destination_last: bool
 
 
 _PADDING = r"(?:data16 |cs )*nop|xchg +%ax,%ax|int3|lea +(?:0x0)?\(%e?[sd]i,|\.\.\."
@@ -174,6 +176,7 @@ def _dialect(
     word: int = 0,
     pushes_return: bool = False,
     alignment: int = 0,
+    destination_last: bool = False,
 ) -> Dialect:
     """A dialect of patterns.
 
@@ -206,6 +209,7 @@ def _dialect(
         alignment=alignment,
         slots=slots,
         likely=likely,
+        destination_last=destination_last,
     )
 
 
@@ -277,6 +281,7 @@ _X86 = _dialect(
     rf"|cmp[lq]?[\t ]++{_X86_SP},",
     constants=(_load(rf"mov(?:[lq]|absq?)?\s+{_X86_IMMEDIATE},\s*{_X86_REG}"),),
     pushes_return=True,
+    destination_last=True,
 )
 
 _ARM64_REG = r"[wx](?P<reg>\d+)"
@@ -435,6 +440,7 @@ _M68K = _dialect(
     word=4,
     pushes_return=True,
     alignment=2,
+    destination_last=True,
 )
 
 _MIPS_SP = r"\$?sp"
@@ -570,6 +576,7 @@ _PARISC = _dialect(
     base=16,
     alignment=64,
     slots=r"(?:b(?:,l)?|bve?|blr|be|cmpi?b|addi?b|movi?b|bb)(?!,n)(?:,(?!n )[a-z<>=*]+)* ",
+    destination_last=True,
 )
 
 # llvm-objdump prints a register without its "r".
@@ -680,6 +687,7 @@ _SPARC = _dialect(
     alignment=8,
     slots=r"(?!f?ba?,a\b)(?:f?b[a-z]*(?!,a)\b(?!,a)|retl?|rett|return|jmp)\b",
     likely=r"f?b(?!a?,)[a-z]+,a\b",
+    destination_last=True,
 )
 
 _RISCV = _dialect(

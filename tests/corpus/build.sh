@@ -1,18 +1,17 @@
 #!/bin/sh
-# Compile the corpus: one relocatable object a flavour, with the .su lines GCC wrote for it.
+# Compile the corpus: one relocatable object a flavour, with the .su lines that its compiler wrote.
 #
 # A flavour is an architecture and a set of options. Each of src/*.c is compiled on its own (into
 # a scratch folder) and the lot joined by `ld -r`, so that the fixtures stay few and small.
 # A source may begin with comments:
 #   /* only: ARCH */        compile it for that architecture alone
 #   /* flags: ... */        more options, after the flavour's
-#   /* flags-ARCH: ... */   the same for one architecture
+#   /* flags-ARCH: ... */   the same for GCC and one architecture
+#   /* not: COMPILER */      not by that one: gcc or clang
 #
 # Usage: build.sh [FOLDER]   (default: objects, beside this script)
-# Needs: gcc-12, and the same for aarch64-linux-gnu, arm-linux-gnueabihf, mips-linux-gnu,
-# mips64el-linux-gnuabi64, powerpc-linux-gnu, powerpc64-linux-gnu, powerpc64le-linux-gnu,
-# s390x-linux-gnu and riscv64-linux-gnu (Debian: gcc-12-...), and loongarch64-linux-gnu-gcc-14
-# (Debian 13).
+# Needs: Debian 12's gcc-12, every gcc-12-TRIPLET of an architecture that is measured, clang-14, and
+# Debian 13's gcc-14-loongarch64-linux-gnu.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -31,33 +30,52 @@ flavour() { # flavour ARCH NAME OPTIONS...
 	arch=$1 name=$1-$2 ld=
 	shift 2
 	case $arch in
-	x86_64) tools= cc=gcc-12 ;;
-	arm64) tools=aarch64-linux-gnu- cc=aarch64-linux-gnu-gcc-12 ;;
-	arm) tools=arm-linux-gnueabihf- cc=arm-linux-gnueabihf-gcc-12 ;;
-	mips) tools=mips-linux-gnu- cc=mips-linux-gnu-gcc-12 ;;
-	mips64el) tools=mips64el-linux-gnuabi64- cc=mips64el-linux-gnuabi64-gcc-12 ;;
-	s390x) tools=s390x-linux-gnu- cc=s390x-linux-gnu-gcc-12 ;;
-	riscv64) tools=riscv64-linux-gnu- cc=riscv64-linux-gnu-gcc-12 ;;
-	riscv32) tools=riscv64-linux-gnu- cc=riscv64-linux-gnu-gcc-12 ld="-m elf32lriscv" ;;
-	loongarch64) tools=loongarch64-linux-gnu- cc=loongarch64-linux-gnu-gcc-14 ;;
-	powerpc*) tools=$arch-linux-gnu- cc=$arch-linux-gnu-gcc-12 ;;
+	x86_64) tools=x86_64-linux-gnu- ;;
+	i386) tools=i686-linux-gnu- ;;
+	arm64) tools=aarch64-linux-gnu- ;;
+	arm) tools=arm-linux-gnueabihf- ;;
+	armel) tools=arm-linux-gnueabi- ;;
+	mips64 | mips64el) tools=$arch-linux-gnuabi64- ;;
+	mips32r6*) tools=mipsisa$(echo "$arch" | cut -c 5-)-linux-gnu- ;;
+	mips64r6*) tools=mipsisa$(echo "$arch" | cut -c 5-)-linux-gnuabi64- ;;
+	riscv32) tools=riscv64-linux-gnu- ld="-m elf32lriscv" ;;
+	*) tools=$arch-linux-gnu- ;;
+	esac
+	case $name in
+	riscv32-clang-*) compiler=clang cc="clang-14 --target=riscv32-linux-gnu" ;;
+	*-clang-*) compiler=clang cc="clang-14 --target=${tools%-}" ;;
+	loongarch64-*) compiler=gcc cc=${tools}gcc-14 ;;
+	*) compiler=gcc cc=${tools}gcc-12 ;;
 	esac
 	rm -rf "$scratch/$name"
 	mkdir "$scratch/$name"
 	for source in *.c; do
 		only=$(option only "$source")
 		[ -z "$only" ] || [ "$only" = "$arch" ] || continue
-		# shellcheck disable=SC2046  # options are words
+		own=
+		case $compiler in
+		gcc) own=$(option "flags-$arch" "$source") ;;
+		clang) [ "$(option not "$source")" != clang ] || continue ;;
+		esac
+		# shellcheck disable=SC2046,SC2086  # options are words
 		$cc -std=gnu11 -fstack-usage -w -ffile-prefix-map="$PWD"=. "$@" \
-			$(option flags "$source") $(option "flags-$arch" "$source") \
-			-c "$source" -o "$scratch/$name/${source%.c}.o"
+			$(option flags "$source") $own -c "$source" -o "$scratch/$name/${source%.c}.o"
 	done
 	cat "$scratch/$name"/*.su >"$out/$name.su"
 	(cd "$scratch/$name" && "${tools}ld" $ld -r -o "$out/$name.o" ./*.o)
 	# Line tables and call frame information stay, the rest of -g goes.
 	"${tools}objcopy" --strip-debug --keep-section=.debug_frame --keep-section=.debug_line \
 		--keep-section=.debug_line_str --keep-section=.rela.debug_frame "$out/$name.o"
-	echo "$name:" $cc "$@" >>"$scratch/FLAVOURS"
+	echo "$name: $cc" "$@" >>"$scratch/FLAVOURS"
+	$cc --version | head -n 1 >>"$scratch/COMPILERS"
+}
+
+levels() { # levels ARCH NAME OPTIONS...: unoptimised, for speed and for size
+	arch=$1 kind=$2
+	shift 2
+	for level in O0 O2 Os; do
+		flavour "$arch" "$kind-$level" "$@" "-$level"
+	done
 }
 
 x86_kernel="-ffreestanding -fno-PIE -mcmodel=kernel -m64 -mno-sse -mno-mmx -mno-80387
@@ -84,7 +102,12 @@ riscv_kernel="-ffreestanding -fno-pic -mcmodel=medany -fno-omit-frame-pointer -m
 rv64="-march=rv64imac -mabi=lp64" rv32="-march=rv32imac -mabi=ilp32"
 loongarch_kernel="-ffreestanding -fno-pic -msoft-float -mno-lsx
 	-fno-asynchronous-unwind-tables -fno-unwind-tables -fno-stack-protector"
+i386_kernel="-ffreestanding -fno-PIE -mregparm=3 -mpreferred-stack-boundary=2 -mno-sse -mno-mmx
+	-mno-80387 -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-stack-protector
+	-fcf-protection=none"
 user="-fno-stack-protector"
+plain="$user -fno-asynchronous-unwind-tables -fno-unwind-tables"
+clang="$plain -ffreestanding -fno-pic"
 
 # shellcheck disable=SC2086  # the variables hold words
 {
@@ -104,6 +127,10 @@ user="-fno-stack-protector"
 		-fstack-clash-protection -fcf-protection=full
 	# The same without .eh_frame.
 	flavour x86_64 user-O2-nocfi $user -O2 -fno-asynchronous-unwind-tables
+
+	levels i386 kernel $i386_kernel
+	flavour i386 kernel-O2-cfi $i386_kernel -fomit-frame-pointer -O2 -g1
+	flavour i386 user-O2 $user -O2
 
 	flavour arm64 kernel-O2 $arm_kernel -O2
 	flavour arm64 kernel-Os $arm_kernel -Os
@@ -132,6 +159,7 @@ user="-fno-stack-protector"
 	flavour arm thumb-O0 $t32_kernel -O0
 	flavour arm thumb-O2-cfi $t32_kernel -O2 -g1
 	flavour arm thumb-O2-mcount $t32_kernel -O2 -pg
+	levels armel kernel $a32_kernel -march=armv5te
 	flavour arm user-O2-hardened $user -O2 -fno-omit-frame-pointer -fstack-clash-protection
 
 	flavour mips kernel-O2 $mips_kernel -O2
@@ -145,13 +173,20 @@ user="-fno-stack-protector"
 	flavour mips64el kernel-Os-octeon $mips_kernel -Os -msym32 -march=octeon
 	flavour mips64el user-O0 $user -O0
 
+	# As a program is built: position-independent, with a pointer to the global offset table.
+	for arch in mipsel mips64 mips32r6 mips32r6el mips64r6 mips64r6el; do
+		levels $arch user $plain
+	done
+
 	flavour powerpc kernel-O2 $powerpc_kernel -O2
 	flavour powerpc kernel-Os $powerpc_kernel -Os
 	flavour powerpc user-O0 $user -O0 -fno-asynchronous-unwind-tables
 	flavour powerpc64 kernel-O2 $powerpc_kernel -O2
 	flavour powerpc64 kernel-O0 $powerpc_kernel -O0
+	flavour powerpc64 kernel-Os $powerpc_kernel -Os
 	flavour powerpc64le kernel-O2 $powerpc_kernel -O2 -pg -mprofile-kernel
 	flavour powerpc64le kernel-Os $powerpc_kernel -Os
+	flavour powerpc64le user-O0 $plain -O0
 	flavour powerpc64le user-O2-cfi $user -O2 -fasynchronous-unwind-tables
 	flavour powerpc64le user-O2-power10 $user -O2 -mcpu=power10 -fno-asynchronous-unwind-tables
 
@@ -165,24 +200,26 @@ user="-fno-stack-protector"
 	flavour riscv64 kernel-Os $riscv_kernel $rv64 -Os
 	flavour riscv64 user-O0 $user -O0 -fno-asynchronous-unwind-tables
 	flavour riscv64 user-O2-cfi $user -O2 -fasynchronous-unwind-tables
-	flavour riscv32 kernel-O2 $riscv_kernel $rv32 -O2
+	levels riscv32 kernel $riscv_kernel $rv32
 
 	flavour loongarch64 kernel-O2 $loongarch_kernel -O2
 	flavour loongarch64 kernel-Os $loongarch_kernel -Os
 	flavour loongarch64 user-O0 $user -O0 -fno-asynchronous-unwind-tables
 	flavour loongarch64 user-O2-cfi $user -O2 -fasynchronous-unwind-tables
+
+	levels x86_64 clang $clang -mno-red-zone
+	levels arm64 clang $clang -fno-omit-frame-pointer
+	levels arm clang-thumb $clang -mthumb -march=armv7-a
+	levels riscv32 clang $clang $rv32
+	for arch in i386 arm mips mips64el powerpc powerpc64 powerpc64le s390x riscv64; do
+		levels $arch clang $clang
+	done
 }
 
 {
 	echo "What tests/corpus/build.sh made these files with, and from which options."
 	echo
-	gcc-12 --version | head -n 1
-	aarch64-linux-gnu-gcc-12 --version | head -n 1
-	for tools in arm-linux-gnueabihf mips-linux-gnu mips64el-linux-gnuabi64 powerpc-linux-gnu \
-		powerpc64-linux-gnu powerpc64le-linux-gnu s390x-linux-gnu riscv64-linux-gnu; do
-		$tools-gcc-12 --version | head -n 1
-	done
-	loongarch64-linux-gnu-gcc-14 --version | head -n 1
+	sort -u "$scratch/COMPILERS"
 	ld --version | head -n 1
 	echo
 	cat "$scratch/FLAVOURS"

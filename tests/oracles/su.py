@@ -1,4 +1,4 @@
-"""What GCC says of a function's stack: the lines that ``-fstack-usage`` writes."""
+"""What GCC, or clang, says of a function's stack: the lines that ``-fstack-usage`` writes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 # GCC, "Developer Options", -fstack-usage: the name of the function, a number of bytes, one or
-# more qualifiers. A file's name may hold a colon, so the numbers are looked for from behind.
-_LINE = re.compile(r"(.+):(\d+):(\d+):([^\t]+)\t(\d+)\t(static|dynamic|dynamic,bounded)")
+# more qualifiers. A file's name may hold a colon, a function's in C may not. clang gives no column.
+_LINE = re.compile(r"(.+?):(\d+)(?::\d+)?:([^\t:]+)\t(\d+)\t(static|dynamic|dynamic,bounded)")
 
+
+# By architecture the bytes of a return address that a call pushes, which GCC counts and clang (14)
+# does not: it gives what its own prologue takes.
+CLANG_LEAVES_OUT = {"x86_64": 8, "i386": 4}
 
 _CLONE_NUMBER = re.compile(r"\.(constprop|isra)\.\d+")
 
@@ -52,7 +56,7 @@ def parse_su(text: str, unit: str | None = None) -> list[Usage]:
         match = _LINE.fullmatch(line)
         if match is None:
             raise ValueError(f"not a line of a .su file: {line!r}")
-        file, number, _, name, size, kind = match.groups()
+        file, number, name, size, kind = match.groups()
         own = PurePath(unit or file).name
         usages.append(Usage(own, file, int(number), name, int(size), kind))
     return usages

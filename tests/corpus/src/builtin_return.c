@@ -1,3 +1,4 @@
+/* not: clang */
 /* The builtins that look at, or leave by, somebody else's frame. */
 extern long builtin_sink(void *value);
 extern void *builtin_buffer[5];

@@ -2,10 +2,16 @@
 extern void assembly_sink(unsigned long value);
 
 #if defined(__x86_64__)
-#define READ_FLAGS "pushfq\n\tpopq %0"
-#define THREE_DEEP "pushq %1\n\tpushq %1\n\tpushq %1\n\tpopq %0\n\tpopq %0\n\tpopq %0"
-#define MOVE_BY_IMMEDIATE "subq $32, %%rsp\n\tmovq %1, (%%rsp)\n\tmovq (%%rsp), %0\n\taddq $32, %%rsp"
-#define MOVE_BY_LEA "leaq -40(%%rsp), %%rsp\n\tmovq %1, %0\n\tleaq 40(%%rsp), %%rsp"
+#define READ_FLAGS "pushfq\n\tpopq %q0"
+#define THREE_DEEP "pushq %q1\n\tpushq %q1\n\tpushq %q1\n\tpopq %q0\n\tpopq %q0\n\tpopq %q0"
+#define MOVE_BY_IMMEDIATE \
+	"subq $32, %%rsp\n\tmovq %q1, (%%rsp)\n\tmovq (%%rsp), %q0\n\taddq $32, %%rsp"
+#define MOVE_BY_LEA "leaq -40(%%rsp), %%rsp\n\tmovq %q1, %q0\n\tleaq 40(%%rsp), %%rsp"
+#elif defined(__i386__)
+#define READ_FLAGS "pushfl\n\tpopl %0"
+#define THREE_DEEP "pushl %1\n\tpushl %1\n\tpushl %1\n\tpopl %0\n\tpopl %0\n\tpopl %0"
+#define MOVE_BY_IMMEDIATE "subl $32, %%esp\n\tmovl %1, (%%esp)\n\tmovl (%%esp), %0\n\taddl $32, %%esp"
+#define MOVE_BY_LEA "leal -40(%%esp), %%esp\n\tmovl %1, %0\n\tleal 40(%%esp), %%esp"
 #elif defined(__arm__)
 #define READ_FLAGS "push {r0}\n\tmov %0, sp\n\tadd sp, sp, #4"
 #define THREE_DEEP "push {%1}\n\tpush {%1}\n\tpush {%1}\n\tpop {%0}\n\tpop {%0}\n\tpop {%0}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from stackgauge.evidence.table import Base, known, no_rows, sample
+from stackgauge.frames.measure import Measurer
 from stackgauge.frames.verify import verify
 from stackgauge.image.opening import open_images
 from tests.kernels.conftest import fetched
@@ -31,3 +34,28 @@ def test_instructions_are_cfi(arch: str, package: str) -> None:
     assert agreement.equal > 0.999 * agreement.compared
     # Where they differ the instructions see more.
     assert all(one.two > one.one for one in agreement.differences)
+
+
+@pytest.mark.parametrize(
+    ("arch", "package", "suite"),
+    [
+        ("i386", "linux-image-686-pae-dbg", None),
+        ("riscv64", "linux-image-riscv64-dbg", "sid"),
+        ("loong64", "linux-image-loong64-dbg", "sid"),
+    ],
+)
+def test_instructions_are_cfi_row_by_row(arch: str, package: str, suite: str | None) -> None:
+    """Also where a frame pointer leaves CFI only the prologue to tell the frame from."""
+    [image] = open_images(fetched(package, arch, suite))
+    work = Measurer(image)
+    functions, cfi = work.functions, work.cfi
+    rows, read = work.instructions(np.ones(len(functions), bool), no_rows())
+    cfi = cfi.take(known(cfi) & (cfi.base == Base.SP) & (cfi.depth > work.isa.entry_depth))
+    function = functions.routine[np.searchsorted(functions.start, cfi.start, side="right") - 1]
+    at = sample(rows, cfi.start)
+    there = rows.take(np.maximum(at, 0))
+    told = (at >= 0) & known(there) & read.settled[function]
+    assert len(np.unique(function[told])) > 30_000
+    assert told.sum() > 0.999 * len(cfi)
+    assert not (told & (there.most < cfi.depth)).any()
+    assert (told & (there.depth != cfi.depth)).sum() <= 2

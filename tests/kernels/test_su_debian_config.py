@@ -22,7 +22,12 @@ from tests.oracles.su import Usage
 KERNELS = {
     "amd64": ("6.1.0-56-amd64", 200, "do_sys_poll"),
     "i386": ("6.1.0-50-686-pae", 3000, "do_sys_poll"),
+    # __schedule, and most of its file, has a frame pointer.
+    "armhf": ("6.1.0-50-armmp", 3000, "__schedule"),
+    "armel": ("6.1.0-50-rpi", 3000, "__schedule"),
 }
+# Followed by code without a symbol, of an overridden weak function: stripped, that counts with it.
+FOLLOWED = {"__ia32_sys_sigsuspend"}
 PACKAGES = [
     (arch, f"linux-image-{release}{suffix}")
     for arch, (release, _, _) in KERNELS.items()
@@ -54,13 +59,24 @@ def test_the_table(arch: str) -> None:
 @pytest.mark.kernels
 @pytest.mark.parametrize(("arch", "package"), PACKAGES)
 def test_frames_are_gccs(arch: str, package: str) -> None:
-    ours = figures(package, arch)
-    found = set()
-    for row in read_rows(table(arch)):
+    ours, rows = figures(package, arch), read_rows(table(arch))
+    stripped = not package.endswith("-dbg")
+    found, unknown = set(), 0
+    for row in rows:
         figure = ours[int(row.address, 16)]
         usage = Usage(row.file, row.file, 0, row.function, row.bytes, row.kind)
-        if disagreement(usage, figure):
+        what = disagreement(usage, figure)
+        if stripped and what == "unknown":
+            # Without its size a function may be cut in two at a label.
+            unknown += 1
+        elif stripped and what.endswith("more") and row.function in FOLLOWED:
+            continue
+        elif what:
             found.add((row.function, str(figure.least), str(row.bytes)))
     # Lines of function, ours, GCC's and cause.
-    listed = table(arch, "-differences").read_text().splitlines()[1:]
-    assert found == {tuple(line.split("\t")[:3]) for line in listed}
+    listed = {
+        tuple(line.split("\t")[:3])
+        for line in table(arch, "-differences").read_text().splitlines()[1:]
+    }
+    assert found <= listed
+    assert len(listed) - len(found) <= unknown < 0.04 * len(rows)

@@ -10,16 +10,16 @@ from stackgauge.fetch.apt import UnreachableError
 from stackgauge.frames.measure import measure
 from stackgauge.image.opening import open_images
 from tests.oracles.compare import disagreement, figures_of, pair
-from tests.oracles.kernel_build import TOOLS, trimmed_kernel
+from tests.oracles.kernel_build import FLAVOURS, trimmed_kernel
 from tests.oracles.su import read_joined
 
 
 @pytest.mark.kernels
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", TOOLS)
-def test_a_whole_kernel(arch: str) -> None:
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_whole_kernel(flavour: str) -> None:
     try:
-        built = trimmed_kernel(arch)
+        built = trimmed_kernel(flavour)
     except (UnreachableError, FileNotFoundError) as error:
         pytest.skip(str(error))
     [image] = open_images(built.vmlinux)
@@ -32,5 +32,5 @@ def test_a_whole_kernel(arch: str) -> None:
         if disagreement(usage, figure)
     }
     # Lines of function, ours, GCC's and cause.
-    listed = Path(__file__).with_name(f"su-trimmed-{arch}-differences.tsv").read_text()
+    listed = Path(__file__).with_name(f"su-trimmed-{flavour}-differences.tsv").read_text()
     assert found == {tuple(line.split("\t")[:3]) for line in listed.splitlines()[1:]}

@@ -3,8 +3,8 @@
 On amd64 ORC counts from the stack pointer in most functions, and settles their frames. This takes
 the others, compiles their files as Debian did but with ``-fstack-usage``, and keeps those functions
 whose machine code is, but for what the linker fills in, Debian's to the byte. On i386, where next
-to no frame is settled by a table, it takes all functions of the files that are named. Run as a
-program it writes them as a table (see ``Row``):
+to no frame is settled by a table, and on ARM it takes all functions of the files that are named.
+Run as a program it writes them as a table (see ``Row``):
 
     python -m tests.oracles.debian_usage VMLINUX CONFIG OUTPUT [--files FILE...]
 
@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.image.elf import EM_386, EM_X86_64, SHT_REL, SHT_RELA, Elf, parse_elf
+from stackgauge.image.elf import EM_386, EM_ARM, EM_X86_64, SHT_REL, SHT_RELA, Elf, parse_elf
 from stackgauge.image.source import Bytes, map_file
 from stackgauge.image.symbols import NO_SECTION, STT_FUNC, Symbols, elf_symbols
 from tests.oracles.linux_source import linux_source
@@ -42,10 +42,15 @@ from tests.oracles.su import Usage, name_in_su, parse_su
 _ORC = np.dtype([("sp_offset", "<i2"), ("bp_offset", "<i2"), ("rest", "<u2")])
 _ORC_REG_UNDEFINED, _ORC_REG_SP = 0, 5
 # System V ABI, AMD64 supplement, table 4.9: relocations of eight bytes; others have four, and so
-# have those of i386.
-_EIGHT_BYTES = {EM_X86_64: (1, 24), EM_386: ()}
-# The kernel's name of the architecture, and what is put before the names of its tools.
-COMPILERS = {EM_X86_64: ("x86_64", ""), EM_386: ("i386", "i686-linux-gnu-")}
+# have those of i386 and ARM.
+_EIGHT_BYTES = {EM_X86_64: (1, 24), EM_386: (), EM_ARM: ()}
+# The kernel's name of the architecture, and what is put before the names of its tools. The kernel
+# chooses the float ABI and the instruction set itself, so armhf's and armel's are one.
+COMPILERS = {
+    EM_X86_64: ("x86_64", ""),
+    EM_386: ("i386", "i686-linux-gnu-"),
+    EM_ARM: ("arm", "arm-linux-gnueabihf-"),
+}
 _COLD = re.compile(r"\.cold(\.\d+)?$")
 
 

@@ -20,8 +20,36 @@ from stackgauge.fetch.cache import cache_folder, locked
 from tests.oracles.linux_source import kernel_version, linux_source
 
 FRAGMENT = Path(__file__).parents[1] / "kernels" / "trimmed.config"
-# By the kernel's name of an architecture what leads the names of the tools.
-TOOLS = {"x86_64": "", "arm64": "aarch64-linux-gnu-"}
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """A kernel to build: its architecture by the kernel's name, what leads the names of the tools,
+    and the settings that are switched on besides FRAGMENT."""
+
+    arch: str
+    tools: str
+    settings: tuple[str, ...] = ()
+
+
+_ARM = (
+    "MMU",
+    "ARCH_MULTIPLATFORM",
+    "ARCH_MULTI_V7",
+    "ARCH_VIRT",
+    "AEABI",
+    "VFP",
+    "NEON",
+    "KPROBES",
+)
+
+FLAVOURS = {
+    "x86_64": Flavour("x86_64", ""),
+    "arm64": Flavour("arm64", "aarch64-linux-gnu-"),
+    # With frame pointers throughout, as the APCS (ARM's older procedure call standard) has them.
+    "arm-apcs": Flavour("arm", "arm-linux-gnueabihf-", (*_ARM, "UNWINDER_FRAME_POINTER")),
+    "arm-thumb": Flavour("arm", "arm-linux-gnueabihf-", (*_ARM, "THUMB2_KERNEL")),
+}
 
 
 @dataclass(frozen=True)
@@ -37,61 +65,65 @@ class Build:
     usage: Path
 
 
-def trimmed_kernel(arch: str) -> Build:
+def trimmed_kernel(name: str) -> Build:
     """The trimmed kernel, built with GCC 12 where the cache does not hold it.
 
     The cache knows it by the source's version and the configuration.
 
     Args:
-        arch: one of TOOLS.
+        name: one of FLAVOURS.
 
     Raises:
         StackgaugeError: the source is out of reach.
         FileNotFoundError: the compiler is missing.
         CalledProcessError: the build failed.
     """
-    source = linux_source()
-    settings = hashlib.sha256(FRAGMENT.read_bytes()).hexdigest()[:12]
-    folder = cache_folder("trimmed", f"{arch}-{kernel_version(source)}-{settings}")
+    flavour, source = FLAVOURS[name], linux_source()
+    settings = FRAGMENT.read_text() + "".join(f"CONFIG_{one}=y\n" for one in flavour.settings)
+    digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
+    folder = cache_folder("trimmed", f"{name}-{kernel_version(source)}-{digest}")
     built = Build(folder / "vmlinux", folder / "vmlinux.su")
     with locked(folder, lambda: None):
         if not built.usage.exists():
             with tempfile.TemporaryDirectory(dir=folder) as tree:
-                _make(source, Path(tree), arch)
-                lines = usage_lines(source, Path(tree), arch)
+                _make(source, Path(tree), flavour, settings)
+                lines = usage_lines(source, Path(tree), flavour)
                 (Path(tree) / "vmlinux").replace(built.vmlinux)
             # Written last, and so the sign that the rest is there.
             built.usage.write_text("\n".join(lines) + "\n")
     return built
 
 
-def _make(source: Path, tree: Path, arch: str) -> None:
-    tools = TOOLS[arch]
+def _make(source: Path, tree: Path, flavour: Flavour, settings: str) -> None:
+    arch, tools = flavour.arch, flavour.tools
     command = ["nice", "make", "-C", os.fspath(source), f"O={tree}", f"ARCH={arch}", "-s"]
     command += [f"CROSS_COMPILE={tools}", f"CC={tools}gcc-12"]
-    subprocess.run([*command, f"KCONFIG_ALLCONFIG={FRAGMENT}", "allnoconfig"], check=True)
+    fragment = tree / "trimmed.config"
+    fragment.write_text(settings)
+    subprocess.run([*command, f"KCONFIG_ALLCONFIG={fragment}", "allnoconfig"], check=True)
     jobs = f"-j{os.cpu_count() or 1}"
     subprocess.run([*command, jobs, "KCFLAGS=-fstack-usage", "vmlinux"], check=True)
 
 
-def usage_lines(source: Path, tree: Path, arch: str) -> list[str]:
+def usage_lines(source: Path, tree: Path, flavour: Flavour) -> list[str]:
     """The ``.su`` lines of the objects that a build's vmlinux was linked from.
 
     Args:
         source: the source tree, whose path is taken off the names of files.
         tree: the build's output.
-        arch: the kernel's architecture.
+        flavour: what was built.
 
     Returns:
         Lines, each led by the name of the source file that was compiled and a tab. A weak
         function that another one replaces is left out: its name is gone from the kernel.
     """
     objects: list[str] = []
-    for archive in ("vmlinux.a", "lib/lib.a", f"arch/{arch.replace('_64', '')}/lib/lib.a"):
+    folder = flavour.arch.replace("_64", "")
+    for archive in ("vmlinux.a", "lib/lib.a", f"arch/{folder}/lib/lib.a"):
         objects += _said(tree, "ar", "t", archive).split()
     # A library's objects that nothing calls for are not linked; they do no harm here.
     objects = list(dict.fromkeys(objects))
-    replaced = _replaced(_said(tree, TOOLS[arch] + "nm", "-A", "--defined-only", *objects))
+    replaced = _replaced(_said(tree, flavour.tools + "nm", "-A", "--defined-only", *objects))
     lines = []
     for name in objects:
         stem = os.path.splitext(name)[0]

@@ -17,31 +17,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kernels import KERNELS, Kernel
+
 from stackgauge.errors import StackgaugeError
 from stackgauge.fetch.apt import Apt, Package
-from stackgauge.fetch.debian import fetch_debian
 from stackgauge.fetch.packages import fetch_packages
 from stackgauge.fetch.unpack import Part
 
-
-@dataclass(frozen=True)
-class Target:
-    """How Debian and binutils call an architecture that checkstack.pl calls by its own name."""
-
-    debian: str
-    objdump: str
-
-
-TARGETS = {
-    "x86_64": Target("amd64", "x86_64-linux-gnu-objdump"),
-    "arm64": Target("arm64", "aarch64-linux-gnu-objdump"),
-}
+TARGETS = {kernel.arch: kernel for kernel in KERNELS if kernel.script}
 
 CHECKSTACK = Part("checkstack", re.compile(r"usr/lib/linux-kbuild-[^/]+/scripts/checkstack\.pl"))
 
 # What ``frames`` reads of a vmlinux with debug information, for the floor.
 SECTIONS = (
     ".symtab .strtab .orc_unwind .orc_unwind_ip .orc_header .debug_frame .eh_frame"
+    " .ARM.unwind_idx .ARM.unwind_tab"
     " .debug_abbrev .debug_info .debug_line .debug_line_str .debug_str"
 )
 
@@ -119,29 +109,16 @@ def show(name: str, cost: Cost) -> None:
     print(f"{name:36}{cost.cpu:8.3f} s{cost.wall:8.3f} s{cost.memory / 1e6:9.1f} MB")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--arch", choices=TARGETS, default="x86_64", help="default: x86_64")
-    parser.add_argument("--runs", type=int, default=5, help="of each (default: 5)")
-    parser.add_argument("--image", metavar="VMLINUX", help="default: Debian's newest, fetched")
-    parser.add_argument("--checkstack", metavar="PATH", help="default: Debian's, fetched")
-    parser.add_argument("--sections", default=SECTIONS, help=f"that are read: {SECTIONS}")
-    options = parser.parse_args()
-
-    target = TARGETS[options.arch]
-    image = options.image or str(
-        fetch_debian(f"linux-image-{target.debian}-dbg", arch=target.debian, log=sys.stderr).image
-    )
-    script = options.checkstack or str(find_checkstack())
-
-    peer = ([target.objdump, "-d", image], ["perl", script, options.arch])
+def measure(kernel: Kernel, image: str, script: str, runs: int, sections: str) -> list[str]:
+    """Measure one kernel and print what it took; returns the kernel's line of the table."""
+    peer = ([f"{kernel.tools}objdump", "-d", image], ["perl", script, kernel.script])
     ours = [sys.executable, "-m", "stackgauge.cli.main", "frames", image]
     start = [sys.executable, "-c", START]
-    read = [sys.executable, "-c", READ, image, options.sections]
+    read = [sys.executable, "-c", READ, image, sections]
     size = int(subprocess.run(read, check=True, capture_output=True).stdout)
 
     costs: dict[str, list[Cost]] = {"peer": [], "ours": [], "start": [], "read": []}
-    for _ in range(options.runs + 1):
+    for _ in range(runs + 1):
         costs["peer"].append(run(*peer))
         costs["ours"].append(run(ours))
         costs["start"].append(run(start))
@@ -149,17 +126,54 @@ def main() -> int:
     # The first of each warmed the page cache.
     medians = {name: median(each[1:]) for name, each in costs.items()}
 
-    print(f"{image}, {os.path.getsize(image) / 1e6:.0f} MB; medians of {options.runs} runs")
+    theirs, mine = medians["peer"], medians["ours"]
+    print(f"{image}, {os.path.getsize(image) / 1e6:.0f} MB; medians of {runs} runs")
     print(f"{'':36}{'CPU':>10}{'wall':>10}{'peak':>12}")
-    show("objdump -d | checkstack.pl", medians["peer"])
-    show("stackgauge frames", medians["ours"])
-    ratios = [
-        getattr(medians["peer"], name) / getattr(medians["ours"], name)
-        for name in ("cpu", "wall", "memory")
-    ]
+    show("objdump -d | checkstack.pl", theirs)
+    show("stackgauge frames", mine)
+    ratios = theirs.cpu / mine.cpu, theirs.wall / mine.wall, theirs.memory / mine.memory
     print(f"{'times less':36}{ratios[0]:8.1f}  {ratios[1]:8.1f}  {ratios[2]:9.2f}")
     show("floor: start Python with NumPy", medians["start"])
     show(f"floor: and read {size / 1e6:.0f} MB", medians["read"])
+    print(flush=True)
+    cells = [f"{theirs.cpu:.2f} s", f"{mine.cpu:.2f} s", f"{ratios[0]:.1f}"]
+    cells += [f"{theirs.wall:.2f} s", f"{mine.wall:.2f} s", f"{ratios[1]:.1f}"]
+    cells += [f"{theirs.memory / 1e6:.0f} MB", f"{mine.memory / 1e6:.0f} MB"]
+    return [kernel.arch, *cells]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--arch", action="append", choices=[*TARGETS, "all"], help="Debian's name (default: amd64)"
+    )
+    parser.add_argument("--runs", type=int, default=5, help="of each (default: 5)")
+    parser.add_argument("--image", metavar="VMLINUX", help="default: Debian's, fetched")
+    parser.add_argument("--checkstack", metavar="PATH", help="default: Debian's, fetched")
+    parser.add_argument("--sections", default=SECTIONS, help=f"that are read: {SECTIONS}")
+    options = parser.parse_args()
+
+    arches = options.arch or ["amd64"]
+    arches = list(TARGETS) if "all" in arches else arches
+    if options.image and len(arches) > 1:
+        parser.error("--image is of one architecture")
+    script = options.checkstack or str(find_checkstack())
+    rows = []
+    for arch in arches:
+        kernel = TARGETS[arch]
+        try:
+            image = options.image or str(kernel.fetch()[1])
+            rows.append(measure(kernel, image, script, options.runs, options.sections))
+        except (StackgaugeError, FileNotFoundError) as error:
+            if len(arches) == 1:
+                raise StackgaugeError(str(error)) from error
+            print(f"{arch}: left out: {error}\n", file=sys.stderr)
+    if len(rows) > 1:
+        sides = "script | ours | ratio"
+        print(f"| Debian | CPU: {sides} | wall: {sides} | peak: script | ours |")
+        print("| --- " * 9 + "|")
+        for row in rows:
+            print(f"| {' | '.join(row)} |")
     return 0
 
 

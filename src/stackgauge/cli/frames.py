@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from stackgauge.cli.output import add_output_options, open_output
@@ -51,8 +50,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     shape.add_argument("--json", action="store_const", dest="format", const="json")
     shape.add_argument("--csv", action="store_const", dest="format", const="csv")
-    parser.add_argument("--system-map", type=Path, metavar="FILE", help="symbols of the kernel")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration of the kernel")
+    parser.add_argument("--system-map", metavar="FILE", help="symbols of the kernel")
+    parser.add_argument("--config", metavar="FILE", help="configuration of the kernel")
     add_output_options(parser)
 
 

@@ -8,15 +8,17 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from stackgauge.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """The options ``-o FILE`` and ``-f``."""
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to FILE")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite FILE if it exists")
 
 
@@ -27,10 +29,12 @@ def open_output(arguments: argparse.Namespace) -> Iterator[TextIO]:
     Raises:
         InputError: the file exists and ``--force`` is not given, or it cannot be written.
     """
-    path: Path | None = arguments.output
-    if path is None:
+    if arguments.output is None:
         yield sys.stdout
         return
+    from pathlib import Path
+
+    path = Path(arguments.output)
     text = io.StringIO()
     try:
         if path.is_dir():

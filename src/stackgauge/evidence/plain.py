@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from stackgauge.evidence.pieces import Placed
 from stackgauge.evidence.table import UNKNOWN, Base, Evidence, Rows, make_rows
+from stackgauge.image.arrays import member
 from stackgauge.isa.model import SAVED, SLOTS, Effect, Flow, Isa
 from stackgauge.kernel.tables import Jumps
 
@@ -296,7 +297,7 @@ class _Runs:
             # An indirect jump may land there.
             jumps = code.pieces.routine[code.piece[steps.flow == Flow.INDIRECT]]
             routine = code.pieces.routine[code.piece[first]]
-            code.odd[np.intersect1d(jumps, routine)] = True
+            code.odd[jumps[member(jumps, routine)]] = True
 
 
 def _roots(parent: Indices, leave: Indices) -> tuple[Indices, Indices]:

@@ -16,6 +16,11 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from stackgauge.calls.annotations import Rule, read_annotations
+    from stackgauge.calls.graph import Graph
+    from stackgauge.calls.layers import whole_graph
+    from stackgauge.calls.listing import DepthRow
+    from stackgauge.calls.survey import Survey
     from stackgauge.errors import InputError, StackgaugeError, UsageError
     from stackgauge.frames.explain import Explained, explain
     from stackgauge.frames.listing import FrameRow, list_frames
@@ -39,19 +44,29 @@ _HOMES = {
     "explain": "frames.explain",
     "FrameRow": "frames.listing",
     "list_frames": "frames.listing",
+    "Rule": "calls.annotations",
+    "read_annotations": "calls.annotations",
+    "Graph": "calls.graph",
+    "whole_graph": "calls.layers",
+    "DepthRow": "calls.listing",
+    "Survey": "calls.survey",
     "Verified": "frames.verify",
     "verify": "frames.verify",
 }
 
 __all__ = [
+    "DepthRow",
     "Explained",
     "FrameRow",
     "Frames",
+    "Graph",
     "Identity",
     "Image",
     "InputError",
     "Kind",
+    "Rule",
     "StackgaugeError",
+    "Survey",
     "UsageError",
     "Verified",
     "explain",
@@ -59,7 +74,9 @@ __all__ = [
     "list_frames",
     "measure",
     "open_images",
+    "read_annotations",
     "verify",
+    "whole_graph",
 ]
 
 

@@ -20,7 +20,7 @@ from stackgauge.report.text import printable
 VERBS = {
     "frames": "the stack frame of every function of a kernel image",
     "explain": "where the bytes of one function's stack frame go",
-    "explain": "where a function's frame goes, variable by variable",
+    "depth": "how deep call chains can go, from a kernel's entry points",
     "checkstack": "the kernel's scripts/checkstack.pl, with right figures",
     "fetch": "download a Debian kernel package and unpack its image",
 }
@@ -44,7 +44,8 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
         epilog="'stackgauge VERB --help' tells a verb's options.",
     )
     parser.add_argument("--version", action="version", version=f"stackgauge {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    # With the name given, argparse need not put a usage together to know it.
+    verbs = parser.add_subparsers(prog="stackgauge", dest="verb", metavar="VERB", required=True)
     for name, purpose in VERBS.items():
         sub = verbs.add_parser(
             name, help=purpose, description=purpose[0].upper() + purpose[1:] + "."

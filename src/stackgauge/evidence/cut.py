@@ -43,7 +43,8 @@ def leaves_deep(code: Placed, rows: Rows, isa: Isa, listed: Pieces) -> Mask:
     goes_on = np.flatnonzero(leads_on(code))
     last = np.maximum(code.after[goes_on] - 1, 0)
     # A step at the very end counts as well.
-    ends = (code.after[goes_on] > code.first[goes_on]) & (steps.end[last] >= pieces.end[goes_on])
+    ends = code.after[goes_on] > code.first[goes_on]
+    ends[ends] = steps.end[last[ends]] >= pieces.end[goes_on[ends]]
     moved, lost = np.zeros(len(last), np.int32), np.zeros(len(last), bool)
     effect = steps.effect[last[ends]]
     moved[ends] = np.where(effect == Effect.ADD, steps.value[last[ends]], 0)

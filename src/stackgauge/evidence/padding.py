@@ -63,6 +63,8 @@ def _first_far(
     data: Bytes, allowed: NDArray[np.bool_], first: NDArray[np.int64], size: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """The same of stretches of any length."""
+    if not len(first):
+        return first
     result = np.full(len(first), -1, np.int64)
     live = np.flatnonzero(size > 0)
     # Code mostly begins soon.

@@ -115,6 +115,31 @@ def read_entries(
     return whole, attributes
 
 
+def entry_ends(dwarf: Dwarf, lists: Lists, row: Positions, at: Positions) -> Positions:
+    """Where entries end: the next entry, a child where they have any, begins there.
+
+    Args:
+        dwarf: the sections.
+        lists: the attributes of declarations.
+        row: each entry's declaration, an index into ``lists``.
+        at: where each entry's attributes begin, after its code.
+
+    Returns:
+        Positions; beyond the section where that cannot be told.
+    """
+    info, sizes = dwarf.info, FORM_SIZES[dwarf.width]
+    position, first, count = at.copy(), lists.first[row], lists.count[row]
+    # One round for each attribute of the longest declaration.
+    for step in range(int(count.max(initial=0))):
+        live = np.flatnonzero((count > step) & (position <= len(info)))
+        here, size = position[live], sizes[lists.form[first[live] + step]]
+        after = here + size
+        varying = np.flatnonzero(size < 0)
+        after[varying] = _skip(info, size[varying], here[varying], len(info))
+        position[live] = after
+    return position
+
+
 def _none(like: Positions) -> NDArray[np.uint8]:
     return np.zeros(len(like), np.uint8)
 

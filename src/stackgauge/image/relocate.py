@@ -236,32 +236,53 @@ def relocated(elf: Elf, which: str | int | Section, symbols: Symbols) -> Bytes:
     out = contents.copy()
     # Loops over the tables, nearly always one, and over the few types of relocation in it.
     for table in tables:
-        entries = _entries(elf, symbols, table)
-        numbers = [number for number in np.unique(entries.type).tolist() if number in kinds]
+        found = entries(elf, symbols, table)
+        numbers = [number for number in np.unique(found.type).tolist() if number in kinds]
         # What adds to a field comes after what puts something there.
         for number in sorted(numbers, key=lambda number: abs(kinds[number].sign)):
-            rows = entries.take(entries.type == number)
+            rows = found.take(found.type == number)
             _apply(out, elf, section, kinds[number], rows)
     out.flags.writeable = False
     return out
 
 
 @dataclass(frozen=True, eq=False)
-class _Entries:
-    """Relocations, columns of one length; ``addend`` is None where it stands in the place."""
+class Entries:
+    """Relocations, columns of one length.
+
+    Attributes:
+        place: offset in the section, uint64.
+        symbol: row of the symbol, uint64.
+        target: the symbol's value, uint64.
+        type: the machine's number of the relocation, uint64.
+        addend: uint64; None where it stands in the place.
+    """
 
     place: NDArray[np.uint64]
+    symbol: NDArray[np.uint64]
     target: NDArray[np.uint64]
     type: NDArray[np.uint64]
     addend: NDArray[np.uint64] | None
 
-    def take(self, which: NDArray[np.bool_]) -> _Entries:
+    def take(self, which: NDArray[np.bool_]) -> Entries:
+        """Those of a mask."""
         addend = None if self.addend is None else self.addend[which]
-        return _Entries(self.place[which], self.target[which], self.type[which], addend)
+        return Entries(
+            self.place[which], self.symbol[which], self.target[which], self.type[which], addend
+        )
 
 
-def _entries(elf: Elf, symbols: Symbols, table: int) -> _Entries:
-    """A table's relocations (System V ABI, figure 4-21, and ELF32_R_SYM and the like after it)."""
+def entries(elf: Elf, symbols: Symbols, table: int) -> Entries:
+    """A table's relocations (System V ABI, figure 4-21, and ELF32_R_SYM and the like after it).
+
+    Args:
+        elf: the file.
+        symbols: those of its symbol table.
+        table: index of a section of relocations.
+
+    Raises:
+        InputError: a relocation names a symbol that does not exist.
+    """
     explicit = int(elf.headers["type"][table]) == SHT_RELA
     word = f"{elf.order}u{elf.bits // 8}"
     fields = [("offset", word), ("info", word)]
@@ -281,8 +302,9 @@ def _entries(elf: Elf, symbols: Symbols, table: int) -> _Entries:
     symbol = info >> np.uint64(shift)
     if len(symbol) and int(symbol.max()) >= len(symbols):
         raise InputError(elf.where, "is broken: a relocation names a symbol that does not exist")
-    return _Entries(
+    return Entries(
         place=rows["offset"].astype(np.uint64),
+        symbol=symbol,
         target=symbols.value[symbol],
         type=info & np.uint64(mask),
         addend=rows["addend"].astype(np.int64).view(np.uint64) if explicit else None,
@@ -294,7 +316,7 @@ def _apply(
     elf: Elf,
     section: Section,
     kind: Relocation,
-    rows: _Entries,
+    rows: Entries,
 ) -> None:
     """Apply relocations of one type to ``out``; arithmetic is modulo 2**64, as two's complement."""
     if len(out) < kind.size or int(rows.place.max()) > len(out) - kind.size:

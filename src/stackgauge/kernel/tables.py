@@ -133,18 +133,29 @@ def table_jumps(elf: Elf, symbols: Symbols, contents: Contents) -> Jumps:
     Returns:
         Both tables' edges; none where the image has no such tables or they are not understood.
     """
-    edges = [np.zeros((0, 2), np.uint64)]
-    for name in ("__ex_table", "__jump_table"):
-        raw, address = _table(elf, symbols, contents, name)
-        # Two or three layouts each.
-        for layout in _layouts(elf, name):
-            pairs = _entries(elf, raw, address, layout)
-            sound = _in_code(elf, pairs.reshape(-1)).reshape(-1, 2).all(axis=1)
-            if 2 * int(sound.sum()) > len(pairs):
-                edges.append(pairs[sound])
-                break
-    source, target = np.concatenate(edges).T
+    pairs = [
+        _pairs(elf, symbols, contents, "__ex_table"),
+        _pairs(elf, symbols, contents, "__jump_table"),
+    ]
+    source, target = np.concatenate(pairs).T
     return Jumps(np.ascontiguousarray(source), np.ascontiguousarray(target))
+
+
+def faulting_places(elf: Elf, symbols: Symbols, contents: Contents) -> Addresses:
+    """The instructions that may fault and go on at a fixup, by the exception table; (n,)."""
+    return np.ascontiguousarray(_pairs(elf, symbols, contents, "__ex_table")[:, 0])
+
+
+def _pairs(elf: Elf, symbols: Symbols, contents: Contents, name: str) -> NDArray[np.uint64]:
+    """A table's edges, (n, 2), by the layout that fits it; none where there is no such."""
+    raw, address = _table(elf, symbols, contents, name)
+    # Two or three layouts each.
+    for layout in _layouts(elf, name):
+        pairs = _entries(elf, raw, address, layout)
+        sound = _in_code(elf, pairs.reshape(-1)).reshape(-1, 2).all(axis=1)
+        if 2 * int(sound.sum()) > len(pairs):
+            return pairs[sound]
+    return np.zeros((0, 2), np.uint64)
 
 
 # Bytes of a struct alt_instr, and where its replacement's length stands in it: since 6.3 with

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from stackgauge.calls.layers import whole_graph
     from stackgauge.calls.listing import DepthRow
     from stackgauge.calls.survey import Survey
+    from stackgauge.calls.traced import compare_traces
+    from stackgauge.calls.traced_model import ComparedLine
     from stackgauge.errors import InputError, StackgaugeError, UsageError
     from stackgauge.frames.explain import Explained, explain
     from stackgauge.frames.listing import FrameRow, list_frames
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from stackgauge.frames.verify import Verified, verify
     from stackgauge.image.opening import Image, open_images
     from stackgauge.kernel.identity import Identity, identify
+    from stackgauge.logs.model import Overflow, Task, Trace
+    from stackgauge.logs.reading import Chains, Marks, read_chains, read_marks
+    from stackgauge.logs.sizes import sized
 
 _HOMES = {
     "StackgaugeError": "errors",
@@ -50,11 +55,23 @@ _HOMES = {
     "whole_graph": "calls.layers",
     "DepthRow": "calls.listing",
     "Survey": "calls.survey",
+    "ComparedLine": "calls.traced_model",
+    "compare_traces": "calls.traced",
+    "Overflow": "logs.model",
+    "Task": "logs.model",
+    "Trace": "logs.model",
+    "Chains": "logs.reading",
+    "Marks": "logs.reading",
+    "read_chains": "logs.reading",
+    "read_marks": "logs.reading",
+    "sized": "logs.sizes",
     "Verified": "frames.verify",
     "verify": "frames.verify",
 }
 
 __all__ = [
+    "Chains",
+    "ComparedLine",
     "DepthRow",
     "Explained",
     "FrameRow",
@@ -64,17 +81,25 @@ __all__ = [
     "Image",
     "InputError",
     "Kind",
+    "Marks",
+    "Overflow",
     "Rule",
     "StackgaugeError",
     "Survey",
+    "Task",
+    "Trace",
     "UsageError",
     "Verified",
+    "compare_traces",
     "explain",
     "identify",
     "list_frames",
     "measure",
     "open_images",
     "read_annotations",
+    "read_chains",
+    "read_marks",
+    "sized",
     "verify",
     "whole_graph",
 ]

@@ -21,6 +21,8 @@ VERBS = {
     "frames": "the stack frame of every function of a kernel image",
     "explain": "where the bytes of one function's stack frame go",
     "depth": "how deep call chains can go, from a kernel's entry points",
+    "tasks": "how deep each task's stack has gone, from what a kernel printed",
+    "traces": "observed chains of calls beside the static depths",
     "checkstack": "the kernel's scripts/checkstack.pl, with right figures",
     "fetch": "download a Debian kernel package and unpack its image",
 }

@@ -1,0 +1,1 @@
+"""What kernels print about stacks: logs, counters and traces; parsing only."""

@@ -40,6 +40,10 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         help="what you know of calls and of recursion (TOML)",
     )  # fmt: skip
     parser.add_argument(
+        "--observed", action="append", metavar="LOG", default=[],
+        help="calls that traces of the kernel show: ftrace's stack_trace, or a log",
+    )  # fmt: skip
+    parser.add_argument(
         "--ignore", action="append", metavar="SET", default=[],
         help="leave out calls of a set of functions: diagnostics",
     )  # fmt: skip
@@ -118,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _survey(arguments: argparse.Namespace) -> Survey:
     from stackgauge.calls.annotations import read_annotations
     from stackgauge.calls.layers import whole_graph
+    from stackgauge.calls.model import Reason
     from stackgauge.calls.survey import Survey, check_options, reasons_of
     from stackgauge.image.opening import open_images
     from stackgauge.kernel.config import read_config
@@ -132,7 +137,13 @@ def _survey(arguments: argparse.Namespace) -> Survey:
         for path in arguments.image
         for image in open_images(path, system_map=arguments.system_map)
     ]
-    graph = whole_graph(progress(images, "measuring"), reasons_of(arguments.without))
+    left_out = reasons_of(arguments.without)
+    graph = whole_graph(progress(images, "measuring"), left_out)
+    if arguments.observed and Reason.OBSERVED not in left_out:
+        from stackgauge.calls.observed import observed_calls
+        from stackgauge.logs.reading import read_chains
+
+        graph = graph.with_layer(observed_calls(graph, read_chains(arguments.observed).traces))
     isa = graph.frames[0].isa
     return Survey(
         graph,

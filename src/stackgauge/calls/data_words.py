@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stackgauge.calls.model import Addresses, Indices
 from stackgauge.frames.measure import Frames
 from stackgauge.image.arrays import member
-from stackgauge.image.elf import SHF_ALLOC, SHF_EXECINSTR, SHT_NOBITS
+from stackgauge.image.elf import SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS
 from stackgauge.image.relative import relative_words
 
 
@@ -19,7 +19,8 @@ def _sections(frames: Frames) -> Iterator[tuple[np.uint64, NDArray[np.unsignedin
     elf, word = frames.image.elf, frames.isa.bits // 8
     headers = elf.headers
     flags = headers["flags"]
-    data = (flags & SHF_ALLOC != 0) & (flags & SHF_EXECINSTR == 0)
+    # Since 6.16 .data of x86 may be executed as well.
+    data = (flags & SHF_ALLOC != 0) & ((flags & SHF_EXECINSTR == 0) | (flags & SHF_WRITE != 0))
     data &= (headers["type"] != SHT_NOBITS) & (headers["size"] >= word)
     filled = relative_words(elf)
     for index in np.flatnonzero(data).tolist():

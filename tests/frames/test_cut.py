@@ -39,6 +39,16 @@ def test_a_size_says_where_a_function_ends() -> None:
     assert frames(kernel)["first"][:3] == (16, 16, Kind.STATIC)
 
 
+def test_the_next_function_is_not_entered_from_the_end_of_a_call() -> None:
+    # The call's last byte looks like padding, so it ends behind its function.
+    kernel = MadeKernel()
+    # Both are realigned, so that they are followed path by path.
+    realigned = "55 48 89 e5 48 83 e4 f0"
+    kernel.add("first", f"{realigned} {PUSH} {PUSH} e8 f0 00 00 00", size=0)
+    kernel.add("next", f"{realigned} c9 {RET}", size=0, align=1)
+    assert frames(kernel)["next"][:2] == (16, 24)
+
+
 def with_orc(first: str, deepest: int) -> MadeKernel:
     """A function whose label is met with 16 bytes on the stack and goes down to ``deepest``."""
     kernel = MadeKernel()

@@ -57,7 +57,14 @@ def compared(stripped: Frames, full: Frames) -> tuple[int, list[str]]:
 def test_amd64_vmlinuz(amd64_vmlinux: Path, amd64_vmlinuz: Path) -> None:
     count, unlike = compared(measured(amd64_vmlinuz), measured(amd64_vmlinux))
     assert count > 45_000
-    assert unlike == []
+    # Without sizes these seem to go on in the code behind them, with something on the stack.
+    assert {text.split()[0] for text in unlike if "UNKNOWN for" in text} <= {
+        "early_idt_handler_array",
+        "early_idt_handler_common",
+        "error_return",
+        "xen_iret",
+    }
+    assert [text for text in unlike if "UNKNOWN for" not in text] == []
 
 
 def test_arm64_vmlinuz(arm64_vmlinux: Path, arm64_vmlinuz: Path) -> None:

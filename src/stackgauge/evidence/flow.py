@@ -248,6 +248,8 @@ class _Blocks:
             beyond = np.flatnonzero(has_last & (steps.end[last] > self.end))
             leader = np.minimum(self.at(steps.end[last[beyond]]), self.count - 1)
             found = self.start[leader] == steps.end[last[beyond]]
+            # What looks like padding may be the end of a routine's last instruction.
+            found &= self.routine[leader] == self.routine[beyond]
             next_block[beyond[found]] = leader[found]
         certain = (flow == Flow.NEXT) | (flow == Flow.BRANCH)
         maybe = (flow == Flow.CALL) | (flow == Flow.TRAP)

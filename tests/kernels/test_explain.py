@@ -87,6 +87,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("package", "arch"), OTHERS)
 def test_the_largest_frames_of_other_architectures(package: str, arch: str) -> None:
     frames = measured(fetched(package, arch))

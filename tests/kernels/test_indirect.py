@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from stackgauge.calls.graph import Graph, Resolved, read_graph
-from stackgauge.calls.indirect.layers import Study, study
+from stackgauge.calls.indirect.known import Study
+from stackgauge.calls.indirect.layers import study
 from stackgauge.calls.indirect.layout import Layouts
 from stackgauge.calls.indirect.prototypes import Prototypes, function_prototypes
 from stackgauge.calls.indirect.resolve import holds_nothing, table_layer, type_layer

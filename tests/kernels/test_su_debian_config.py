@@ -28,8 +28,11 @@ KERNELS = {
 }
 # Followed by code without a symbol, of an overridden weak function: stripped, that counts with it.
 FOLLOWED = {"__ia32_sys_sigsuspend"}
+# Some 700 MB to fetch for each but amd64, whose kernel other tests need as well.
 PACKAGES = [
-    (arch, f"linux-image-{release}{suffix}")
+    pytest.param(
+        arch, f"linux-image-{release}{suffix}", marks=[] if arch == "amd64" else pytest.mark.slow
+    )
     for arch, (release, _, _) in KERNELS.items()
     for suffix in ("", "-dbg")
 ]

@@ -14,27 +14,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from stackgauge.image.elf import (
-    EM_AARCH64,
-    EM_ARM,
-    EM_LOONGARCH,
-    EM_PPC64,
-    EM_RISCV,
-    EM_S390,
-    EM_X86_64,
-    SHF_ALLOC,
-    SHT_NOBITS,
-)
+from stackgauge.image.elf import EM_ARM, SHF_ALLOC, SHT_NOBITS
 from stackgauge.image.opening import Image
+from stackgauge.image.relative import relative_words
 from stackgauge.image.source import Bytes
 from stackgauge.image.symbols import STB_GLOBAL, STB_WEAK, STT_FUNC, STT_NOTYPE
 
 Addresses = NDArray[np.uint64]
 Contents = Callable[[str | int], Bytes]
-
-# R_<machine>_RELATIVE of each machine's ABI.
-_RELATIVE = {EM_X86_64: 8, EM_AARCH64: 1027, EM_S390: 12, EM_PPC64: 22, EM_RISCV: 3,
-             EM_LOONGARCH: 3}  # fmt: skip
 
 NOWHERE = np.zeros(0, np.uint64)
 
@@ -50,7 +37,7 @@ class Pointers:
             contents: gives a section's bytes, relocated where the image is an object.
         """
         self.image, self._contents = image, contents
-        self._places, self._values = _relative(image)
+        self._places, self._values = relative_words(image.elf)
         symbols, elf = image.symbols, image.elf
         in_code = np.zeros(len(elf.headers) + 1, bool)
         in_code[elf.executable] = True
@@ -183,16 +170,3 @@ class Pointers:
         beyond = symbols.value[symbols.value > np.uint64(start)]
         end = min(end, int(beyond.min())) if len(beyond) else end
         return start, min(end, start + limit)
-
-
-def _relative(image: Image) -> tuple[Addresses, Addresses]:
-    """The relative relocations: places, ascending, and the addresses that belong there."""
-    elf = image.elf
-    kind = _RELATIVE.get(elf.machine)
-    if kind is None or elf.bits != 64 or elf.relocatable:
-        return NOWHERE, NOWHERE
-    raw = elf.contents(".rela.dyn")
-    rows = raw[: len(raw) // 24 * 24].view(f"{elf.order}u8").reshape(-1, 3)
-    rows = rows[rows[:, 1] & np.uint64(0xFFFF_FFFF) == np.uint64(kind)]
-    rows = rows[np.argsort(rows[:, 0], kind="stable")]
-    return rows[:, 0].astype(np.uint64), rows[:, 2].astype(np.uint64)

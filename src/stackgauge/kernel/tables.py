@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stackgauge.image.elf import EM_386, EM_AARCH64, EM_RISCV, EM_X86_64, Elf, Section
 from stackgauge.image.source import Bytes
 from stackgauge.image.symbols import Symbols
+from stackgauge.kernel.hidden_jumps import hidden_jumps
 
 Addresses = NDArray[np.uint64]
 Contents = Callable[[str], Bytes]
@@ -55,6 +56,10 @@ def _table(elf: Elf, symbols: Symbols, contents: Contents, name: str) -> tuple[B
     if start is None or stop is None or stop <= start:
         return elf.data[:0], 0
     return elf.at_addresses(start, stop), start
+
+
+def _is_kernel(elf: Elf) -> bool:
+    return not elf.relocatable and elf.section(".init.text") is not None
 
 
 def _self_relative(
@@ -149,6 +154,8 @@ def faulting_places(elf: Elf, symbols: Symbols, contents: Contents) -> Addresses
 def _pairs(elf: Elf, symbols: Symbols, contents: Contents, name: str) -> NDArray[np.uint64]:
     """A table's edges, (n, 2), by the layout that fits it; none where there is no such."""
     raw, address = _table(elf, symbols, contents, name)
+    if not len(raw) and name == "__jump_table" and _is_kernel(elf):
+        return hidden_jumps(elf)
     # Two or three layouts each.
     for layout in _layouts(elf, name):
         pairs = _entries(elf, raw, address, layout)

@@ -76,10 +76,15 @@ def read_steps(
     for index in elf.executable.tolist():
         base, size = int(elf.headers["addr"][index]), int(elf.headers["size"][index])
         low = int(np.searchsorted(start, np.uint64(base)))
-        high = int(np.searchsorted(start, np.uint64(base + size)))
+        if low == int(np.searchsorted(start, np.uint64(base + size))):
+            continue
+        data = contents(index)
+        # A broken file may have less of a section than it says.
+        stop = np.uint64(base + min(size, len(data)))
+        high = int(np.searchsorted(start, stop))
         if high > low:
-            ranges = Ranges(start[low:high], np.minimum(end[low:high], np.uint64(base + size)))
-            parts.append(isa.read(Code(contents(index), base), ranges))
+            ranges = Ranges(start[low:high], np.minimum(end[low:high], stop))
+            parts.append(isa.read(Code(data, base), ranges))
     return joined(parts)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 
@@ -49,6 +49,11 @@ class BtfKind(IntEnum):
     TYPE_TAG = 18
     ENUM64 = 19
 
+
+# Kinds that are another type under a name of their own, or restricted.
+QUALIFIERS = (
+    BtfKind.TYPEDEF, BtfKind.VOLATILE, BtfKind.CONST, BtfKind.RESTRICT, BtfKind.TYPE_TAG
+)  # fmt: skip
 
 # 32-bit words that follow a type's own three, at all, and for each of its ``vlen``.
 _FIXED = {BtfKind.INT: 1, BtfKind.ARRAY: 3, BtfKind.VAR: 1, BtfKind.DECL_TAG: 1}
@@ -101,6 +106,8 @@ class Btf:
     members: Members
     parameters: Members
     strings: Strings
+    names_before: int = 0
+    """Of a module's types, the bytes of names that come before its own: its kernel's."""
 
     def __len__(self) -> int:
         """How many types there are, void included."""
@@ -120,10 +127,7 @@ class Btf:
     @cached_property
     def plain(self) -> Numbers:
         """Each type without its typedefs and qualifiers; a ring of such is void."""
-        kinds = (
-            BtfKind.TYPEDEF, BtfKind.VOLATILE, BtfKind.CONST, BtfKind.RESTRICT, BtfKind.TYPE_TAG
-        )  # fmt: skip
-        through = np.isin(self.kind, kinds)
+        through = np.isin(self.kind, QUALIFIERS)
         to = np.where(through, self.type, np.arange(len(self)))
         # Each turn doubles the length of the chains that have been followed.
         for _ in range(16):
@@ -139,12 +143,14 @@ class Btf:
         return self.strings.slices(self.name[rows]), self.type[rows]
 
 
-def read_btf(elf: Elf, contents: Callable[[str], Bytes]) -> Btf | None:
-    """The types of ``.BTF``; None where the image has none, or a module's that builds on others.
+def read_btf(elf: Elf, contents: Callable[[str], Bytes], kernel: Btf | None = None) -> Btf | None:
+    """The types of ``.BTF``; None where the image has none, or a module's that go on from others.
 
     Args:
         elf: the image, for its byte order and name.
         contents: gives a section's bytes by name.
+        kernel: the types that a module's go on from (split BTF). Types and names are then
+            numbered as if the kernel's came first: row ``r`` is the type ``len(kernel) - 1 + r``.
 
     Raises:
         InputError: the section is broken.
@@ -163,10 +169,16 @@ def read_btf(elf: Elf, contents: Callable[[str], Bytes]) -> Btf | None:
         raise InputError(elf.where, "is broken: its BTF reaches beyond its section")
     strings = Strings(raw[names : names + name_size])
     words = np.frombuffer(raw[types:], elf.order + "u4", type_size // 4).astype(np.int64)
-    return _read(words, strings, name_size, elf.where)
+    if kernel is None:
+        return _read(words, strings, name_size, 0, elf.where)
+    before = len(kernel.strings.raw)
+    found = _read(words, strings, name_size + before, len(kernel) - 1, elf.where)
+    return None if found is None else replace(found, names_before=before)
 
 
-def _read(words: Numbers, strings: Strings, name_size: int, where: object) -> Btf | None:
+def _read(
+    words: Numbers, strings: Strings, name_size: int, before: int, where: object
+) -> Btf | None:
     at = _type_starts(words, where)
     info = np.append(0, words[at + 1])
     kind = (info >> 24 & 31).astype(np.uint8)
@@ -188,7 +200,7 @@ def _read(words: Numbers, strings: Strings, name_size: int, where: object) -> Bt
     parameters = _parameters(words, body, np.where(kind == BtfKind.FUNC_PROTO, vlen, 0))
     most = max(int(column.max(initial=0)) for column in (type_, members.type, parameters.type))
     names = max(int(column.max(initial=0)) for column in (name, members.name, parameters.name))
-    if most >= len(kind) or names >= max(name_size, 1):
+    if most >= len(kind) + before or names >= max(name_size, 1):
         # A module's types and names go on from the kernel's (split BTF).
         return None
     return Btf(kind, name, type_, np.where(sized, third, 0), count, members, parameters, strings)

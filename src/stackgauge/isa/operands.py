@@ -43,6 +43,8 @@ class Op(IntEnum):
     """A call or jump to the pointer at the address."""
     CHANGE = 9
     """What lies at the address is changed in some other way; told of the stack alone."""
+    PAGE = 10
+    """target = an address near ``disp``, to which another instruction adds the rest"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +52,12 @@ class Operands:
     """Every instruction of some ranges of code, by ascending address; columns of one length.
 
     Attributes:
-        start, end: its addresses, uint64.
+        start: its address, uint64.
         op: Op, uint8.
         target: the register written, NO_REGISTER where there is none, int8.
         base: the register read first, NO_REGISTER where there is none, int8.
         source: the register read otherwise, int8.
-        value: the number that STORE_CONSTANT stores, int64.
+        value: the number that STORE_CONSTANT stores, int32.
         indexed: whether the address has an index register too, bool.
         disp: int64; where the address has no base, the whole address.
         writes: a bit for each register that is changed, uint64.
@@ -63,12 +65,11 @@ class Operands:
     """
 
     start: NDArray[np.uint64]
-    end: NDArray[np.uint64]
     op: NDArray[np.uint8]
     target: NDArray[np.int8]
     base: NDArray[np.int8]
     source: NDArray[np.int8]
-    value: NDArray[np.int64]
+    value: NDArray[np.int32]
     indexed: NDArray[np.bool_]
     disp: NDArray[np.int64]
     writes: NDArray[np.uint64]
@@ -101,8 +102,8 @@ class Convention:
         read: makes the operands of the code in some ranges of a section.
         arguments: registers of the first arguments, in their order.
         result: register of what a function returns.
-        clobbered: a bit for each register that a call may change.
         stack: the stack pointer.
+        frame: the frame pointer.
         width: bytes of a pointer.
         names: what the registers are called, by their numbers.
         dwarf: their numbers in debug information.
@@ -111,8 +112,8 @@ class Convention:
     read: Callable[[Code, Ranges], Operands]
     arguments: tuple[int, ...]
     result: int
-    clobbered: int
     stack: int
+    frame: int
     width: int
     names: tuple[str, ...]
     dwarf: tuple[int, ...]

@@ -1,5 +1,10 @@
 /* Ways in which a pointer to a function comes to be called. */
 #define NOINLINE __attribute__((noinline, noclone, noipa))
+#ifdef __aarch64__
+#define KEPT "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28"
+#else
+#define KEPT "rbx", "rbp", "r12", "r13", "r14", "r15"
+#endif
 
 struct file;
 struct file_ops {
@@ -46,9 +51,9 @@ NOINLINE int across_a_call(struct file *f)
 /* Kept on the stack, for want of registers. */
 NOINLINE int across_the_stack(struct file *f, long n)
 {
-	asm volatile("" ::: "rbx", "rbp", "r12", "r13", "r14", "r15");
+	asm volatile("" ::: KEPT);
 	nothing();
-	asm volatile("" ::: "rbx", "rbp", "r12", "r13", "r14", "r15");
+	asm volatile("" ::: KEPT);
 	return f->ops->read(f, n) + 1;
 }
 

@@ -25,6 +25,8 @@ Indices = NDArray[np.intp]
 Numbers = NDArray[np.int64]
 
 _HEADS = "security_hook_heads"
+# A head for each hook: some 2 KB.
+_LARGEST = 1 << 16
 _ENTRY, _LIST, _HEAD, _HOOK = "security_hook_list", "list", "head", "hook"
 
 
@@ -39,8 +41,11 @@ class Hooks:
         row = variables.find(np.array([address or 0], np.uint64))
         self._heads = int(row[0]) if address and self._entry else -1
         self.place, self.function = np.zeros(0, np.int64), np.zeros(0, np.intp)
-        if self._heads >= 0:
+        size = int(variables.end[self._heads]) - int(variables.start[self._heads])
+        if self._heads >= 0 and size < _LARGEST:
             self._read(frames)
+        else:
+            self._heads = -1
 
     def _read(self, frames: Frames) -> None:
         start, end = (int(one[self._heads]) for one in (self._variables.start, self._variables.end))

@@ -14,24 +14,21 @@ is not given: depths that rest on these layers are assumed, never bounded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from stackgauge.calls.graph import Graph
 from stackgauge.calls.indirect.hints import hinted_fields
 from stackgauge.calls.indirect.hooks import Hooks
+from stackgauge.calls.indirect.known import Study
 from stackgauge.calls.indirect.layout import UNKNOWN, Fields, Layouts
-from stackgauge.calls.indirect.members import Members, argument_place, gather
+from stackgauge.calls.indirect.members import argument_place, gather
+from stackgauge.calls.indirect.modules import taken_by_modules
 from stackgauge.calls.indirect.origins import Origins, made_of, origins
-from stackgauge.calls.indirect.program import (
-    convention_of,
-    read_program,
-)
+from stackgauge.calls.indirect.program import convention_of, read_program
 from stackgauge.calls.indirect.prototypes import Prototypes, function_prototypes
 from stackgauge.calls.indirect.signatures import coarse_shapes
-from stackgauge.calls.indirect.stores import NO_FUNCTION, Moved, _arguments, ask, moved, unplaced
+from stackgauge.calls.indirect.stores import NO_FUNCTION, Moved, arguments_of, ask, moved, unplaced
 from stackgauge.calls.indirect.tables import (
     NO_FIELD,
     Words,
@@ -51,42 +48,6 @@ from stackgauge.isa.operands import NO_REGISTER, Convention, Op
 Indices = NDArray[np.intp]
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class Study:
-    """What is known of the pointers to functions of one image; columns by function or by site.
-
-    Attributes:
-        site: rows of the graph's sites that were looked at, intp.
-        found: where what each calls comes from, ``asked`` being an index into ``site``.
-        place: by pair of ``found``, the field or argument; NO_FIELD where none is known.
-        shape: by pair, a number for the prototype that is called; 0 where not known.
-        coarse: the same of its arguments alone, as far as debug information tells of them.
-        constant: by pair, the function that the code names; NO_FUNCTION where it names none.
-        null: by pair, whether it is a number that is no address, which is never called.
-        open: by pair, whether the place gets something that could not be followed.
-        members: what each place can hold.
-        loose: functions whose address is taken in a way that could not be followed.
-        taken: functions whose address is taken.
-        function_shape: by function, a number for its prototype; 0 where not known.
-        function_coarse: by function whose prototype is not known, a number for its arguments; 0
-            where these are not known either.
-    """
-
-    site: Indices
-    found: Origins
-    place: Numbers
-    shape: Numbers
-    coarse: Numbers
-    constant: Indices
-    null: Mask
-    open: Mask
-    members: Members
-    loose: Indices
-    taken: Indices
-    function_shape: Numbers
-    function_coarse: Numbers
 
 
 def study(graph: Graph) -> Study | None:
@@ -131,7 +92,7 @@ class _Study:
         self._function_at = self._starting(
             code.disp, alone & ((code.op == Op.GO) | (code.op == Op.ADDRESS))
         )
-        self._stored = self._starting(code.value, code.op == Op.STORE_CONSTANT)
+        self._stored = self._starting(code.value.astype(np.int64), code.op == Op.STORE_CONSTANT)
 
     def _addresses(self, alone: Mask) -> NDArray[np.uint64]:
         """Addresses of data that matter: what code names, and where functions stand."""
@@ -254,7 +215,7 @@ class _Study:
             what.source,
         )
         shape = self._prototypes.shape
-        argument = _arguments(self._program, values, found)
+        argument = arguments_of(self._program, values, found)
         type_ = np.maximum(typed.type[found.value], 0)
         # An argument without a prototype of its own may be no pointer to a function.
         is_function = self._layouts.btf.kind[type_] == BtfKind.FUNC_PROTO
@@ -265,7 +226,11 @@ class _Study:
         named = np.where(found.constant, self._function_at[row], NO_FUNCTION)
         taken = np.union1d(np.union1d(what.named, words.function), started)
         unknown = taken[self._prototype[taken] == UNKNOWN]
-        coarse = np.zeros(len(self._functions), np.int64)
+        coarse, own = np.zeros((2, len(self._graph)), np.int64)
+        own[: len(self._functions)] = shape[self._prototype]
+        modules = taken_by_modules(self._graph, self._prototypes)
+        # Of the kernel's own functions the kernel knows the prototypes.
+        own[modules.function] = np.where(modules.shape > 0, modules.shape, own[modules.function])
         coarse[unknown] = coarse_shapes(self._frames, self._layouts, unknown)
         return Study(
             site=self._site[which],
@@ -278,8 +243,8 @@ class _Study:
             # What computes the addresses of initcalls from their tables is not followed.
             open=member(place, what.open) & (place != NO_FIELD) & (place != starter),
             members=members,
-            loose=np.union1d(what.loose, words.function[~placed]),
-            taken=taken,
-            function_shape=shape[self._prototype],
+            loose=np.union1d(np.union1d(what.loose, words.function[~placed]), modules.function),
+            taken=np.union1d(taken, modules.function),
+            function_shape=own,
             function_coarse=coarse,
         )

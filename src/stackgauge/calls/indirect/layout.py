@@ -17,6 +17,8 @@ UNKNOWN = 0
 
 # Structures inside structures, arrays and unions; none of the kernel's goes deeper.
 _DEEPEST = 24
+# Places that are followed at once; a kernel has some ten thousand.
+_MOST_LANES = 1 << 21
 # A field at the end that has no length of its own reaches as far as any object does.
 _ENDLESS = 1 << 40
 
@@ -64,9 +66,12 @@ class Layouts:
 
     @cached_property
     def first_named(self) -> Numbers:
-        """Each type's first type of the same kind and name; itself where it has no name."""
+        """Each type's first type of the same kind and name; itself where it has no name.
+
+        A declaration alone counts as a structure.
+        """
         btf = self.btf
-        key = btf.name * 32 + btf.kind
+        key = btf.name * 32 + np.where(btf.kind == BtfKind.FWD, BtfKind.STRUCT, btf.kind)
         _, first, of = np.unique(key, return_index=True, return_inverse=True)
         return np.where(btf.name > 0, first[of], np.arange(len(btf)))
 
@@ -134,6 +139,9 @@ class Layouts:
             # All elements of an array are one field.
             inside = np.append(inside[arrays] - (offset[arrays] - begin), inside[row])
             row = np.append(arrays, row)
+            if len(row) > _MOST_LANES:
+                # Unions of unions of many members: nothing is known of any of these places.
+                return Fields(*np.zeros((3, count), np.int64))
             query, owner = query[row], owner[row]
             type_, offset = np.append(element, member), np.append(begin, rest)
             if not len(row):

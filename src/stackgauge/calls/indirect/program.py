@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackgauge.calls.indirect.blocks import Blocks, find_blocks
+from stackgauge.calls.indirect.pages import with_pages
 from stackgauge.calls.indirect.slots import with_slots
 from stackgauge.calls.indirect.values import REGISTERS
 from stackgauge.evidence.table import Rows
 from stackgauge.frames.measure import Frames, Measurer
-from stackgauge.image.elf import EM_X86_64
+from stackgauge.image.elf import EM_AARCH64, EM_X86_64
 from stackgauge.image.symbols import Symbols
 from stackgauge.isa.model import Code, Flow, Ranges
 from stackgauge.isa.operands import NO_REGISTER, Convention, Op, Operands, joined_operands
@@ -29,6 +30,10 @@ def convention_of(machine: int) -> Convention | None:
         from stackgauge.isa.x86.operands import X86_64_CALLS
 
         return X86_64_CALLS
+    if machine == EM_AARCH64:
+        from stackgauge.isa.arm64.operands import ARM64_CALLS
+
+        return ARM64_CALLS
     return None
 
 
@@ -83,7 +88,7 @@ def read_program(frames: Frames, convention: Convention) -> Program:
         code, piece, functions.routine, functions.parent < 0,
         table_jumps(elf, frames.image.symbols, frames.contents), noreturns(frames.image.symbols),
     )  # fmt: skip
-    return Program(code, blocks, convention, tables)
+    return Program(with_pages(code, blocks, len(convention.names)), blocks, convention, tables)
 
 
 def _through_thunks(code: Operands, symbols: Symbols, convention: Convention) -> Operands:

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from stackgauge.calls.indirect.layout import UNKNOWN, Layouts
 from stackgauge.frames.functions import Functions
 from stackgauge.image.btf import Btf, BtfKind
-from stackgauge.image.symbols import STT_FUNC
+from stackgauge.image.symbols import STT_FUNC, Strings
 
 Indices = NDArray[np.intp]
 Numbers = NDArray[np.int64]
 
 _UNIT = np.uint64(0x9E3779B97F4A7C15)
+
+# Pointers that a prototype is looked through.
+_TURNS = 3
 
 # Pointers to pointers; none of the kernel's go deeper.
 _DEEPEST = 6
@@ -30,16 +33,18 @@ def function_prototypes(btf: Btf, functions: Functions) -> Numbers:
 
     Names that several functions have tell nothing: BTF has one of them.
     """
-    rows = np.flatnonzero(btf.kind == BtfKind.FUNC)
+    # Of a module those whose name is its own, and not among its kernel's strings.
+    rows = np.flatnonzero((btf.kind == BtfKind.FUNC) & (btf.name >= btf.names_before))
+    name = btf.name[rows] - btf.names_before
     symbols = functions.symbols
     some = np.flatnonzero((symbols.type == STT_FUNC) & (symbols.section >= 0))
     place = np.minimum(np.searchsorted(functions.start, symbols.value[some]), len(functions) - 1)
     met = functions.start[place] == symbols.value[some]
     some, place = some[met], place[met]
     prints, symbol_prints = (
-        strings.fingerprints(offset, strings.ends(offset))
+        _prints(strings, offset)
         for strings, offset in (
-            (btf.strings, btf.name[rows]),
+            (btf.strings, name),
             (symbols.strings, symbols.name[some]),
         )
     )
@@ -52,16 +57,33 @@ def function_prototypes(btf: Btf, functions: Functions) -> Numbers:
     # A fingerprint is not quite the name: what looks alike is compared.
     _, first = np.unique(prints, return_index=True)
     _, symbol = np.unique(symbol_prints, return_index=True)
-    texts = btf.strings.slices(btf.name[rows[first[index]]])
+    texts = btf.strings.slices(name[first[index]])
     named = symbols.strings.slices(symbols.name[some[symbol[same]]])
     alike = np.array([a == b for a, b in zip(texts, named, strict=True)], bool)
     alike &= (at >= 0) & (prototype[index] > 0)
     at, found = at[alike], prototype[index[alike]]
     # The function's aliases must agree.
-    least, most = np.full(len(functions), len(btf)), np.zeros(len(functions), np.int64)
+    least, most = np.full(len(functions), 1 << 60), np.zeros(len(functions), np.int64)
     np.minimum.at(least, at, found)
     np.maximum.at(most, at, found)
     return np.where(least == most, most, UNKNOWN)
+
+
+def _prints(strings: Strings, offset: Numbers) -> NDArray[np.uint64]:
+    """Numbers that are equal for equal strings, and hardly ever for others."""
+    raw = np.frombuffer(strings.raw + b"\0" * 8, np.uint8)
+    words = np.ndarray(len(raw) - 7, np.dtype("<u8"), raw.data, 0, (1,))
+    left = strings.ends(offset) - offset
+    value, at, live = left.astype(np.uint64), offset.copy(), np.arange(len(offset))
+    # One round for every eight bytes of the longest name.
+    while len(live):
+        cut = (8 - np.minimum(left[live], 8)).astype(np.uint64) * np.uint64(8)
+        word = words[at[live]] << np.minimum(cut, np.uint64(63))
+        value[live] = mixed(value[live] + word)
+        at[live] += 8
+        left[live] -= 8
+        live = live[left[live] > 0]
+    return value
 
 
 def _one_each(key: NDArray[np.uint64], value: Numbers) -> tuple[NDArray[np.uint64], Numbers]:
@@ -78,7 +100,7 @@ class Prototypes:
 
     def __init__(self, layouts: Layouts) -> None:
         """Take types."""
-        self._layouts = layouts
+        self.layouts = layouts
         self.btf = layouts.btf
 
     def result(self, prototype: Numbers) -> Numbers:
@@ -115,7 +137,7 @@ class Prototypes:
         btf, parameters = self.btf, self.btf.parameters
         owner = np.repeat(np.arange(len(btf)), np.diff(parameters.first))
         plain = btf.plain[parameters.type]
-        size = self._layouts.size[plain]
+        size = self.layouts.size[plain]
         registers = np.where(size > _TWO_REGISTERS, 0, np.where(size > 8, 2, 1))
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(registers)])
         register = before[:-1] - before[parameters.first[owner]]
@@ -124,20 +146,41 @@ class Prototypes:
         return key[kept], self._pointee(plain)[kept]
 
     @cached_property
-    def shape(self) -> Numbers:
-        """A number for each prototype, equal for those that C would call alike; of others 0.
+    def turns(self) -> list[NDArray[np.uint64]]:
+        """What each type amounts to: by itself, and looked at one pointer further each turn.
 
-        Structures are told by name, pointers by what they lead to, qualifiers are left out.
+        Structures are told by name, pointers by what they lead to, prototypes by their arguments
+        and results; qualifiers are left out. What the last turn does not see is left out as well:
+        that tells more than kCFI's hashes need.
         """
         btf, plain = self.btf, self.btf.plain
-        value = mixed(self._layouts.first_named[plain].astype(np.uint64))
+        value = mixed(self.layouts.first_named[plain].astype(np.uint64))
         pointers = np.flatnonzero(btf.kind == BtfKind.PTR)
         rows = np.flatnonzero(btf.kind == BtfKind.FUNC_PROTO)
-        # Each turn looks one pointer further: three tell more than kCFI's hashes need.
-        for _ in range(3):
-            value[pointers] = mixed(value[plain[btf.type[pointers]]] + _UNIT)
-            value[rows] = mixed(self._of_arguments(value)[rows] + value[plain[btf.type[rows]]])
-        return self._numbers(value)
+        result = [value]
+        for _ in range(_TURNS):
+            value = value.copy()
+            value[pointers] = of_pointers(value[plain[btf.type[pointers]]])
+            arguments = self._of_arguments(value)[rows]
+            value[rows] = of_prototypes(arguments, value[plain[btf.type[rows]]])
+            result.append(value)
+        return result
+
+    @cached_property
+    def by_name(self) -> dict[tuple[int, bytes], int]:
+        """The first type of each kind and name; a declaration alone counts as a structure."""
+        btf = self.btf
+        named = np.flatnonzero((btf.name > 0) & ~np.isin(btf.kind, (BtfKind.FUNC, BtfKind.VAR)))
+        rows = named[self.layouts.first_named[named] == named]
+        kind = np.where(btf.kind[rows] == BtfKind.FWD, BtfKind.STRUCT, btf.kind[rows])
+        # Names have to be compared whole.
+        keys = zip(kind.tolist(), btf.strings.slices(btf.name[rows]), strict=True)
+        return dict(zip(keys, rows.tolist(), strict=True))
+
+    @cached_property
+    def shape(self) -> Numbers:
+        """A number for each prototype, equal for those that C would call alike; of others 0."""
+        return self._numbers(self.turns[-1])
 
     @cached_property
     def coarse(self) -> Numbers:
@@ -150,7 +193,7 @@ class Prototypes:
             here = np.where(through, plain[btf.type[here]], here)
         value = coarse_values(
             (btf.kind[here] == BtfKind.STRUCT) | (btf.kind[here] == BtfKind.UNION),
-            btf.kind[here] == BtfKind.FUNC_PROTO, depth, self._layouts.first_named[here],
+            btf.kind[here] == BtfKind.FUNC_PROTO, depth, self.layouts.first_named[here],
         )  # fmt: skip
         return self._numbers(self._of_arguments(value))
 
@@ -162,8 +205,25 @@ class Prototypes:
         return sum_of_arguments(owner, place, value[btf.plain[parameters.type]], len(btf))
 
     def _numbers(self, value: NDArray[np.uint64]) -> Numbers:
-        number = (value >> np.uint64(1)).astype(np.int64) | 1
-        return np.where(self.btf.kind == BtfKind.FUNC_PROTO, number, 0)
+        return np.where(self.btf.kind == BtfKind.FUNC_PROTO, as_number(value), 0)
+
+
+def of_pointers(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """What pointers to types amount to."""
+    return mixed(value + _UNIT)
+
+
+def of_prototypes(
+    arguments: NDArray[np.uint64], returned: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
+    """What prototypes amount to, by what their arguments and results do."""
+    return mixed(arguments + returned)
+
+
+def as_number(value: NDArray[np.uint64]) -> Numbers:
+    """Numbers above 0."""
+    number: Numbers = (value >> np.uint64(1)).astype(np.int64) | 1
+    return number
 
 
 def coarse_values(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackgauge.calls.graph import Graph, Resolved
-from stackgauge.calls.indirect.layers import Study
+from stackgauge.calls.indirect.known import Study
 from stackgauge.calls.indirect.members import holding
 from stackgauge.calls.indirect.stores import NO_FUNCTION
 from stackgauge.calls.indirect.tables import NO_FIELD

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stackgauge.calls.indirect.debug import function_entries
 from stackgauge.calls.indirect.layout import UNKNOWN, Layouts
-from stackgauge.calls.indirect.prototypes import coarse_values, sum_of_arguments
+from stackgauge.calls.indirect.prototypes import as_number, coarse_values, sum_of_arguments
 from stackgauge.calls.indirect.variables import by_names
 from stackgauge.frames.measure import Frames
 from stackgauge.image.dwarf_names import (
@@ -54,6 +54,5 @@ def coarse_shapes(frames: Frames, layouts: Layouts, functions: Indices) -> Numbe
     # A structure that BTF does not know is one of no other function's either.
     whole = found.whole.copy()
     whole[found.function[composite & (type_ == UNKNOWN)]] = False
-    number = (total >> np.uint64(1)).astype(np.int64) | 1
-    result[entries.wanted] = np.where(whole, number, 0)
+    result[entries.wanted] = np.where(whole, as_number(total), 0)
     return result

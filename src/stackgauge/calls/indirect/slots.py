@@ -42,8 +42,14 @@ def with_slots(
     op = code.op[rows]
     reads, writes = op == Op.LOAD, (op == Op.STORE) | (op == Op.STORE_CONSTANT)
     plain = (reads | writes | (op == Op.CHANGE)) & ~code.indexed[rows]
-    # Where the stack pointer is not known, no place of the function is.
     limit = np.full(int(routine.max(initial=0)) + 1, _FAR)
+    # A frame pointer that is only kept for whoever unwinds the stack is no way to it.
+    uses = np.zeros(len(limit), bool)
+    uses[routine[code.base == convention.frame]] = True
+    kept_only = (code.target[rows] == convention.frame) & ~uses[routine[rows]]
+    rows, place, op = rows[~kept_only], place[~kept_only], op[~kept_only]
+    reads, writes, plain = reads[~kept_only], writes[~kept_only], plain[~kept_only]
+    # Where the stack pointer is not known, no place of the function is.
     np.minimum.at(limit, routine[rows[~plain]], np.where(op == Op.GO, _FAR, place)[~plain])
     np.minimum.at(limit, routine[rows[place < -_FAR]], -2 * _FAR)
     kept = np.flatnonzero(plain & (place + convention.width <= limit[routine[rows]]))

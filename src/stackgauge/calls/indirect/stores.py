@@ -157,7 +157,7 @@ def moved(
     lane = rest[found.asked]
     target = place[lane]
     named = np.where(found.constant, function_at[values.row[found.value]], NO_FUNCTION)
-    source = np.where(found.field != NO_FIELD, found.field, _arguments(program, values, found))
+    source = np.where(found.field != NO_FIELD, found.field, arguments_of(program, values, found))
     put = (named >= 0) & (target != NO_FIELD)
     copied = (source != NO_FIELD) & (target != NO_FIELD) & ~found.constant
     lost = (target != NO_FIELD) & ~found.constant & (source == NO_FIELD)
@@ -225,7 +225,7 @@ def _places(
     return np.where(asked.place != 0, asked.place, key)
 
 
-def _arguments(program: Program, values: Values, found: Origins) -> Numbers:
+def arguments_of(program: Program, values: Values, found: Origins) -> Numbers:
     """The argument that each value is; NO_FIELD where it is none."""
     argument = program.argument(values.register[found.value])
     is_one = (values.source[found.value] == Source.ARGUMENT) & (argument >= 0)

@@ -11,6 +11,7 @@ from stackgauge.calls.data_words import words_at, words_that_hold
 from stackgauge.calls.indirect.layout import Layouts
 from stackgauge.calls.indirect.variables import FUNCTION_POINTER, Variables
 from stackgauge.frames.measure import Frames
+from stackgauge.image.elf import SHT_RELA
 
 Indices = NDArray[np.intp]
 Numbers = NDArray[np.int64]
@@ -52,6 +53,11 @@ def function_words(frames: Frames) -> Words:
     functions, symbols = frames.functions, frames.image.symbols
     address, function = words_that_hold(frames, functions.start)
     kept = np.ones(len(address), bool)
+    headers = frames.image.elf.headers
+    # The relocations that the kernel applies to itself are no data.
+    for table in np.flatnonzero((headers["type"] == SHT_RELA) & (headers["addr"] > 0)).tolist():
+        inside = address - np.uint64(int(headers["addr"][table]))
+        kept &= inside >= np.uint64(int(headers["size"][table]))
     for first, last in _LISTS:
         start, stop = symbols.find(first), symbols.find(last)
         if start is not None and stop is not None:
@@ -73,6 +79,8 @@ def initcalls(frames: Frames) -> Indices:
         return np.zeros(0, np.intp)
     start, stop = (int(one or 0) for one in bounds)
     raw = elf.at_addresses(start, stop)
+    if not len(raw):
+        return np.zeros(0, np.intp)
     near = np.frombuffer(raw, f"{elf.order}i4", len(raw) // 4)
     place = np.arange(len(near)) * 4 + np.array(start, np.uint64).view(np.int64)
     cells = np.arange(start, stop, 8, dtype=np.uint64)

@@ -73,7 +73,7 @@ class Typer:
             argument_of: of each value that is an argument, what it points to, else UNKNOWN.
         """
         self._code, self._values = code, values
-        self._layouts: Layouts = prototypes._layouts
+        self._layouts: Layouts = prototypes.layouts
         self._prototypes, self._variables = prototypes, variables
         self._prototype_at, self._argument_of = prototype_at, argument_of
         self._hints = Fields(*np.zeros((3, len(code)), np.int64))

@@ -102,11 +102,17 @@ class Tracer:
     def __init__(self, code: Operands, blocks: Blocks, convention: Convention) -> None:
         """Take code; nothing is followed yet."""
         self._code, self._blocks, self._convention = code, blocks, convention
-        count, registers = len(code), REGISTERS
-        self._count, self._registers = count, registers
         self._definitions = _definitions(code.writes, len(convention.names))
-        # The value of each instruction's result, and of each register at each block's start.
-        self._number = np.zeros(count + 2 * len(blocks) * registers, np.int32)
+        used = int(np.bitwise_or.reduce(code.writes)) if len(code) else 0
+        self._count = count = len(code)
+        # No more than are used: the table has a row for each block.
+        self._registers = registers = max(used.bit_length(), len(convention.names))
+        self._entries = np.cumsum(blocks.entry) - 1
+        self._entered = np.flatnonzero(blocks.entry)
+        # Keys: of each instruction's result, of each register at each block's start, and of each
+        # at each function's; and the value of each key.
+        self._merged_end = count + len(blocks) * registers
+        self._number = np.zeros(self._merged_end + len(self._entered) * registers, np.int32)
         self._key: list[Indices] = [np.zeros(1, np.intp)]
         self._inputs: list[tuple[Indices, Indices]] = []
         self._made = self._followed = 1
@@ -174,7 +180,7 @@ class Tracer:
             op, (Op.COPY, Op.LOAD, Op.ADDRESS, Op.SELECT, Op.GO, Op.GO_LOADED)
         )
         by_source = op == Op.SELECT
-        starts = np.flatnonzero((keys >= count) & (keys < count + len(blocks) * self._registers))
+        starts = np.flatnonzero((keys >= count) & (keys < self._merged_end))
         block, register = np.divmod(keys[starts] - count, self._registers)
         ways = blocks.first_way[block + 1] - blocks.first_way[block]
         lane = np.repeat(np.arange(len(starts)), ways)
@@ -192,7 +198,7 @@ class Tracer:
             self._reaching(rows[by_base], code.base[rows[by_base]].astype(np.intp)),
             self._reaching(rows[by_source], code.source[rows[by_source]].astype(np.intp)),
             self._at_end(before, register[lane]),
-            keys[starts[entered]] + len(blocks) * self._registers,
+            self._merged_end + self._entries[block[entered]] * self._registers + register[entered],
             np.full(len(lost), -1),
         ]))  # fmt: skip
         self._inputs.append((user, used))
@@ -210,14 +216,15 @@ class Tracer:
     def _result(self, followed: int) -> Values:
         keys = np.concatenate(self._key)
         count, registers = self._count, self._registers
-        first_argument = count + len(self._blocks) * registers
+        first_argument = self._merged_end
         source = np.where(keys < count, Source.DEFINED, Source.MERGED).astype(np.uint8)
         source[keys >= first_argument] = Source.ARGUMENT
         source[0] = Source.UNKNOWN
         # What was not followed to its end is not known.
         source[followed:] = Source.UNKNOWN
-        block, register = np.divmod(keys - first_argument, registers)
         argument = source == Source.ARGUMENT
+        entry, register = np.divmod(np.where(argument, keys - first_argument, 0), registers)
+        block = self._entered[entry] if len(self._entered) else entry
         row = np.where(source == Source.DEFINED, keys, np.where(argument, block, 0))
         none = np.zeros(0, np.intp)
         user = np.concatenate([none, *(pair[0] for pair in self._inputs)])

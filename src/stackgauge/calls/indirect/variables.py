@@ -77,6 +77,10 @@ def read_variables(
     """
     rows = np.flatnonzero((symbols.type == STT_OBJECT) & (symbols.section >= 0))
     rows = rows[np.lexsort((symbols.size[rows], symbols.value[rows]))]
+    if not len(rows):
+        # One that holds nothing: there is always a row to look at.
+        nowhere = np.zeros(1, np.uint64)
+        return Variables(nowhere, nowhere, np.zeros(1, np.int64))
     # Of several at one address the largest.
     last = np.append(symbols.value[rows[1:]] != symbols.value[rows[:-1]], True)[: len(rows)]
     rows = rows[last]
@@ -101,6 +105,8 @@ def _types(
             return result
         units = read_units(dwarf, all_unit_offsets(dwarf))
         tables = sorted_unique(units.table)
+        if not len(tables):
+            return result
         ends = np.append(tables[1:], len(dwarf.abbrev))
         abbrevs = read_abbrevs(dwarf.abbrev, tables, ends, (TAG_VARIABLE, *TYPE_TAGS))
         found = find_variables(units, abbrevs, start)

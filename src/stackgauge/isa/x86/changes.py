@@ -13,7 +13,7 @@ RSP = 4
 # Of vector instructions nothing is told but that the stack pointer is not theirs.
 _EVERYTHING = np.uint32(0xFFFF & ~(1 << RSP))
 # What a caller must expect to be changed (System V ABI, AMD64 supplement, figure 3.4).
-CLOBBERED = sum(1 << register for register in (0, 1, 2, 6, 7, 8, 9, 10, 11))
+_CLOBBERED = sum(1 << register for register in (0, 1, 2, 6, 7, 8, 9, 10, 11))
 
 _NOTHING = np.uint32(0)
 
@@ -38,7 +38,7 @@ def changed_registers(fields: Fields) -> NDArray[np.uint32]:
     other = fields.twos(0xC7) & (group != 1)
     written[other] = np.where(fields.memory, _NOTHING, _bit(fields, fields.rm))[other]
     written[fields.vector] = _EVERYTHING
-    written[fields.ones(0xE8) | fields.ones(0xFF) & (group == 2)] |= np.uint32(CLOBBERED)
+    written[fields.ones(0xE8) | fields.ones(0xFF) & (group == 2)] |= np.uint32(_CLOBBERED)
     return written
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stackgauge.image.source import Bytes
 from stackgauge.isa.model import Code, Flow, Ranges
 from stackgauge.isa.operands import NO_REGISTER, Convention, Op, Operands, joined_operands
-from stackgauge.isa.x86.changes import CLOBBERED, RSP, changed_registers
+from stackgauge.isa.x86.changes import RSP, changed_registers
 from stackgauge.isa.x86.effects import Writes
 from stackgauge.isa.x86.fields import Fields, read_fields
 from stackgauge.isa.x86.lengths import TAIL, instruction_lengths
@@ -38,7 +38,7 @@ def _flows() -> NDArray[np.uint8]:
 _FLOWS = _flows()
 
 # Bytes of code that are read at a time.
-_PART = 1 << 17
+_PART = 1 << 20
 
 
 def read_operands(code: Code, ranges: Ranges) -> Operands:
@@ -81,7 +81,7 @@ class _Decoder:
         self._op, self._flow = np.zeros((2, count), np.uint8)
         self._target, self._base, self._source = np.full((3, count), NO_REGISTER, np.int8)
         self._indexed = np.zeros(count, bool)
-        self._disp, self._value = np.zeros((2, count), np.int64)
+        self._disp, self._value = np.zeros(count, np.int64), np.zeros(count, np.int32)
 
     def operands(self) -> Operands:
         fields = self._fields
@@ -99,7 +99,7 @@ class _Decoder:
         self._constants()
         self._sums()
         return Operands(
-            self._start, self._end, self._op, self._target, self._base, self._source, self._value,
+            self._start, self._op, self._target, self._base, self._source, self._value,
             self._indexed, self._disp, changed_registers(fields).astype(np.uint64), self._flow,
         )  # fmt: skip
 
@@ -226,8 +226,8 @@ X86_64_CALLS = Convention(
     read=read_operands,
     arguments=(7, 6, 2, 1, 8, 9),
     result=0,
-    clobbered=CLOBBERED,
     stack=RSP,
+    frame=5,
     width=8,
     names=(*_NAMES, *(f"r{number}" for number in range(8, 16))),
     dwarf=(0, 2, 1, 3, 7, 6, 4, 5, *range(8, 16)),

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 
+from stackgauge.calls.callers import Caller
 from stackgauge.frames.explain import Candidate, Explained, Part
 from stackgauge.frames.layout import What
 from stackgauge.frames.listing import FrameRow
@@ -13,7 +14,6 @@ from stackgauge.frames.variables import Inlined
 from stackgauge.image.dwarf_types import Member
 from stackgauge.report.explain import (
     CSV_COLUMNS,
-    Caller,
     explain_csv,
     explain_json,
     explain_text,

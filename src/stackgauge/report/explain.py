@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from stackgauge.report.formats import write_csv, write_json
 from stackgauge.report.text import printable, write_table
 
 if TYPE_CHECKING:
+    from stackgauge.calls.callers import Caller
     from stackgauge.frames.explain import Candidate, Explained, Part
     from stackgauge.frames.variables import Inlined
 
@@ -31,20 +32,6 @@ _TOTALS = (
     ("outgoing argument", "outgoing arguments"),
     ("linkage area", "linkage area"),
 )
-
-
-class Caller(NamedTuple):
-    """A function that calls the one that is explained.
-
-    Attributes:
-        function: its name.
-        depth: bytes on the stack where its call is made, on the deepest way there.
-        status: how sure that is: ``bounded``, ``assumed``, ``at-least`` or ``unbounded``.
-    """
-
-    function: str
-    depth: int
-    status: str
 
 
 def explain_text(

@@ -14,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the tests compile and read with, and what it takes to build a kernel.
 TEST_PACKAGES := binutils gcc libc6-dev
-KERNEL_PACKAGES := $(TEST_PACKAGES) bc bison flex libelf-dev make perl xz-utils
+KERNEL_PACKAGES := $(TEST_PACKAGES) bc bison flex libelf-dev make perl qemu-system-x86 xz-utils
 
 # $(call install,PACKAGE...). That a source cannot be updated is no matter where another has them.
 install = echo "installing $(1)" >&2; $(SUDO) apt-get update -qq || true; \
@@ -31,7 +31,7 @@ help:
 	@echo "make test          set up, run the tests that need no download"
 	@echo "make lint          set up, check style, types and the direction of imports"
 	@echo "make test-kernels  set up, run the tests that fetch or build kernels"
-	@echo "make bench         set up, measure against objdump and checkstack.pl"
+	@echo "make bench         set up, measure against the tools that there were"
 	@echo "make exactness     set up, hold Debian's kernels against every evidence there is"
 	@echo "make clean         remove what was set up"
 
@@ -65,6 +65,7 @@ lint: $(VENV)/.has-lint
 bench: $(VENV)/.has-run
 	$(call need,binutils perl)
 	$(BIN)/python bench/frames.py
+	$(BIN)/python bench/depth.py
 
 .PHONY: exactness
 exactness: $(VENV)/.has-run

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from stackgauge.logs.model import Overflow, Task, Trace
     from stackgauge.logs.reading import Chains, Marks, read_chains, read_marks
     from stackgauge.logs.sizes import sized
+    from stackgauge.runtime.memory import CoreMarks, read_core_marks
 
 _HOMES = {
     "StackgaugeError": "errors",
@@ -65,6 +66,8 @@ _HOMES = {
     "read_chains": "logs.reading",
     "read_marks": "logs.reading",
     "sized": "logs.sizes",
+    "CoreMarks": "runtime.memory",
+    "read_core_marks": "runtime.memory",
     "Verified": "frames.verify",
     "verify": "frames.verify",
 }
@@ -72,6 +75,7 @@ _HOMES = {
 __all__ = [
     "Chains",
     "ComparedLine",
+    "CoreMarks",
     "DepthRow",
     "Explained",
     "FrameRow",
@@ -98,6 +102,7 @@ __all__ = [
     "open_images",
     "read_annotations",
     "read_chains",
+    "read_core_marks",
     "read_marks",
     "sized",
     "verify",

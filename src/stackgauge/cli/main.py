@@ -23,6 +23,7 @@ VERBS = {
     "depth": "how deep call chains can go, from a kernel's entry points",
     "tasks": "how deep each task's stack has gone, from what a kernel printed",
     "traces": "observed chains of calls beside the static depths",
+    "boot": "run a kernel in QEMU, and see how deep its stacks go",
     "checkstack": "the kernel's scripts/checkstack.pl, with right figures",
     "fetch": "download a Debian kernel package and unpack its image",
 }

@@ -12,7 +12,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument(
         "log", nargs="+", metavar="LOG",
-        help="ftrace's stack_trace, or a log with call traces; - is standard input",
+        help="ftrace's stack_trace, or a log with call traces; - is standard input; or the run "
+        "folder of a boot",
     )  # fmt: skip
     parser.add_argument(
         "--image", action="append", metavar="IMAGE", default=[],
@@ -29,8 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
     from stackgauge.calls.traced_model import STATUSES, ComparedLine
     from stackgauge.logs.reading import read_chains
     from stackgauge.report.traces import traces_csv, traces_json, traces_text
+    from stackgauge.runtime.manifest import logs_of
 
-    chains = read_chains(arguments.log)
+    chains = read_chains([log for path in arguments.log for log in logs_of(path, "traces")])
     traces = chains.traces
     if arguments.image:
         from stackgauge.calls.traced import compare_traces

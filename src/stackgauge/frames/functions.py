@@ -119,6 +119,8 @@ def origin(name: str) -> str:
 
     Empty for a function that is no clone.
     """
+    if "." not in name:
+        return ""
     original = _CLONE.sub("", name)
     return original if original != name else ""
 

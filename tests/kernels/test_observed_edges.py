@@ -41,9 +41,7 @@ def pairs(names: list[str]) -> Iterator[tuple[Location, Location]]:
 
 def sites(graph: Graph, location: Location) -> list[int]:
     symbols = graph.frames[0].image.symbols
-    offsets = np.array(symbols.strings.offsets(location.function), np.int64)
-    named = np.isin(symbols.name, offsets) & (symbols.section >= 0)
-    back = symbols.value[named] + np.uint64(location.offset)
+    back = symbols.value[symbols.defined(location.function)] + np.uint64(location.offset)
     found: list[int] = np.flatnonzero(np.isin(graph.sites.end, back)).tolist()
     return found
 

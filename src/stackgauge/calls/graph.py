@@ -126,12 +126,10 @@ class Graph:
         rows = []
         for index, frames in enumerate(self.frames):
             symbols = frames.image.symbols
-            offsets = np.array(symbols.strings.offsets(name), np.int64)
-            named = np.isin(symbols.name, offsets) & (symbols.section >= 0)
-            functions = frames.functions
-            at = np.searchsorted(functions.start, symbols.value[named])
+            value, functions = symbols.value[symbols.defined(name)], frames.functions
+            at = np.searchsorted(functions.start, value)
             at = at[at < len(functions)]
-            at = at[np.isin(functions.start[at], symbols.value[named])]
+            at = at[np.isin(functions.start[at], value)]
             rows.append(functions.routine[at] + self.first[index])
         return np.unique(np.concatenate(rows))
 

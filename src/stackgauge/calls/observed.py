@@ -56,9 +56,7 @@ def _sites(graph: Graph, location: Location) -> list[int]:
     result = []
     for index, frames in enumerate(graph.frames):
         symbols = frames.image.symbols
-        offsets = np.array(symbols.strings.offsets(location.function), np.int64)
-        named = np.isin(symbols.name, offsets) & (symbols.section >= 0)
-        back = np.unique(symbols.value[named]) + np.uint64(location.offset)
+        back = symbols.value[symbols.defined(location.function)] + np.uint64(location.offset)
         low, high = graph.first[index], graph.first[index + 1]
         own = (graph.sites.function >= low) & (graph.sites.function < high)
         own &= graph.sites.kind == Kind.INDIRECT_CALL

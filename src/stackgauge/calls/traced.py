@@ -63,9 +63,7 @@ class _Code:
     def places(self, location: Location) -> list[Place]:
         """What a location may be: one for each function of that name."""
         symbols = self.image.symbols
-        offsets = np.array(symbols.strings.offsets(location.function), np.int64)
-        named = np.isin(symbols.name, offsets) & (symbols.section >= 0)
-        starts = np.unique(symbols.value[named])
+        starts = np.unique(symbols.value[symbols.defined(location.function)])
         if len(starts) > 1:
             starts = self._of_size(starts, location.size)
         return [self._place(location.function, start, location.offset) for start in starts.tolist()]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackgauge.evidence.pieces import Placed
+from stackgauge.image.arrays import member
 from stackgauge.isa.model import Effect, Flow
 
 _LEAVES = np.zeros(len(Flow), bool)
@@ -50,7 +51,7 @@ def endless_calls(code: Placed, routines: int, named: NDArray[np.uint64]) -> NDA
     target = steps.target[code.after[calling] - 1]
     callee = pieces.at(target)
     met = (callee >= 0) & pieces.entry[callee] & (target == pieces.start[callee])
-    sure = _among(target, named)
+    sure = member(target, named)
     # Each turn finds one at least, and few have more than two or three turns.
     known = returns.copy()
     known[pieces.routine[calling]] = True
@@ -62,13 +63,4 @@ def endless_calls(code: Placed, routines: int, named: NDArray[np.uint64]) -> NDA
     never = pieces.start[pieces.entry & ~known[pieces.routine]]
     calls = np.flatnonzero(steps.flow == Flow.CALL)
     target = steps.target[calls]
-    return calls[_among(target, never) | _among(target, named)]
-
-
-def _among(values: NDArray[np.uint64], few: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which values are among a few sorted ones."""
-    if not len(few):
-        return np.zeros(len(values), bool)
-    at = np.minimum(np.searchsorted(few, values), len(few) - 1)
-    found: NDArray[np.bool_] = few[at] == values
-    return found
+    return calls[member(target, never) | member(target, named)]

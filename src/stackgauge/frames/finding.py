@@ -33,9 +33,8 @@ def find_named(frames: Frames, wanted: str) -> NDArray[np.intp]:
     symbols = frames.functions.symbols
     if not wanted:
         return np.zeros(0, np.intp)
-    offsets = np.array(symbols.strings.offsets(wanted), np.int64)
-    named = np.isin(symbols.name, offsets) & (symbols.section >= 0)
-    named &= (symbols.type != STT_FILE) & (symbols.type != STT_SECTION)
+    named = symbols.defined(wanted)
+    named = named[(symbols.type[named] != STT_FILE) & (symbols.type[named] != STT_SECTION)]
     return _holding(frames, sorted_unique(symbols.value[named]), begin=True)
 
 

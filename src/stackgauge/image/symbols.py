@@ -160,17 +160,26 @@ class Symbols:
         """How many symbols there are."""
         return len(self.value)
 
-    def find(self, name: str) -> int | None:
-        """The address of the defined symbol of that name, or None."""
+    def named(self, name: str) -> NDArray[np.intp]:
+        """The rows of the symbols of a name, whatever they stand for, ascending."""
         at = self.strings.offsets(name)
         # Few; as the end of a longer name it may be there without being one.
-        named = np.zeros(len(self), bool)
         if len(at) > _FEW:
-            named = member(self.name, np.array(at, np.int64))
-        else:
-            for offset in at:
-                named |= self.name == offset
-        rows = np.flatnonzero(named & (self.type != STT_FILE))
+            return np.flatnonzero(member(self.name, np.array(at, np.int64)))
+        named = np.zeros(len(self), bool)
+        for offset in at:
+            named |= self.name == offset
+        return np.flatnonzero(named)
+
+    def defined(self, name: str) -> NDArray[np.intp]:
+        """Those of them that stand for something in a section."""
+        rows = self.named(name)
+        return rows[self.section[rows] >= 0]
+
+    def find(self, name: str) -> int | None:
+        """The address of the defined symbol of that name, or None."""
+        rows = self.named(name)
+        rows = rows[self.type[rows] != STT_FILE]
         return int(self.value[rows[0]]) if len(rows) else None
 
 
